@@ -1,0 +1,42 @@
+# Everything a person does with this repository. Needs Python 3.11+, make and git; the rest is installed here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHANNEL ?= marketplace
+export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
+
+.PHONY: help run test check up down clean env lock
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+
+# The stamp, not the folder, says the environment is whole: an install that was cut off is done again.
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.txt
+	@touch $@
+env: $(VENV)/.installed  ## make the environment (every other target does it by itself)
+
+run: env  ## the main job: orders from a channel arrive in Omnitron (CHANNEL=marketplace or medusa; ARGS="--json FILE")
+	@$(BIN)/python -m sandbox.run once --channel $(CHANNEL) $(ARGS)
+up: env  ## the same, and keep everything running to look around
+	@$(BIN)/python -m sandbox.run up --channel $(CHANNEL) $(ARGS)
+down: env  ## end what `make up` keeps running
+	@$(BIN)/python -m sandbox.run down
+clean: env  ## end it, and forget its databases
+	@$(BIN)/python -m sandbox.run clean
+
+test: env  ## all tests
+	$(BIN)/pytest $(ARGS)
+check: env  ## lint, types, the arrows between rooms, the compose file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+
+lock: env  ## write the pins again, at the newest versions that fit pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras --upgrade \
+	  pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt \
+	  pyproject.toml -o requirements-runtime.txt
