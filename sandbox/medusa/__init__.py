@@ -1,0 +1,1 @@
+"""A real Medusa server as a sales channel: installed, seeded and started in one folder."""
