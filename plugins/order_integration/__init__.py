@@ -1,0 +1,1 @@
+"""Order flows between sales channels and Akinon's Omnitron."""

@@ -1,0 +1,170 @@
+"""The configured channels: one YAML file, read when a DAG file is parsed and when a task starts.
+
+A wrong entry is a `BrokenChannel` with the sentence that says so; it hurts no other entry.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import yaml
+from croniter import croniter
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from order_integration.errors import ConfigurationError
+
+if TYPE_CHECKING:  # a DAG file is parsed in every task: it shall not pay for an HTTP client
+    from order_integration.channels.commands import Connector
+
+# Where the file is; the other setting of this package is the staging URL (see `order_integration.staging`).
+PATH_VARIABLE = "ORDER_INTEGRATION_CHANNELS"
+DEFAULT_PATH = "config/channels.yaml"
+ENTRY_POINTS = "order_integration.connectors"
+BUILT_IN = "order_integration.channels"
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    match = re.fullmatch(r"(\d+)\s*([smhd])", value) if isinstance(value, str) else None
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+
+
+class ChannelLimits(BaseModel):
+    """How hard the flows of one channel may press: each side's rate is shared by the push tasks of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_second: float = Field(default=20.0, gt=0)  # to the channel
+    omnitron_requests_per_second: float = Field(default=200.0, gt=0)
+    in_flight: int = Field(default=16, ge=1, le=256)  # calls under way at once, per task
+    push_tasks: int = Field(default=4, ge=1, le=5)  # at once; a run has at most eight tasks
+    chunk_size: int = Field(default=250, ge=1)  # orders of one push task, unless that makes more than `push_tasks`
+    timeout: Duration = timedelta(seconds=30)
+    quarantine_share: float = Field(default=0.2, ge=0, le=1)  # of the distinct records; more turns the run red
+    quarantine_floor: int = Field(default=50, ge=0)
+
+
+class ChannelConfig(BaseModel):
+    """One entry of the file. `name` is part of DAG ids and of keys: renaming a channel makes it another one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    connector: str = Field(min_length=1)
+    connection: str = Field(min_length=1)
+    omnitron_connection: str = "omnitron"
+    omnitron_channel_id: int = Field(ge=1)
+    catalog_id: int = Field(ge=1)
+    active_from: AwareDatetime
+    schedule: str = "*/15 * * * *"
+    timezone: str = "UTC"
+    catchup: bool = True
+    overlap: Duration = timedelta(minutes=10)
+    lag: Duration = timedelta(minutes=2)
+    page_size: int = Field(default=100, ge=1, le=1000)
+    limits: ChannelLimits = ChannelLimits()
+    owner: str = "data-team"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.overlap < self.lag:
+            raise ValueError("overlap is shorter than lag: what falls between two windows would never be read")
+        if not croniter.is_valid(self.schedule):
+            raise ValueError(f"schedule {self.schedule!r} is not a cron expression of five fields")
+        return self
+
+    def on_schedule(self, moment: datetime) -> bool:
+        """Whether a scheduled run's logical date can be `moment`."""
+        from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+        return bool(croniter.match(self.schedule, moment.astimezone(ZoneInfo(self.timezone)))) and moment.second == 0
+
+
+@dataclass(frozen=True)
+class BrokenChannel:
+    """An entry that can't be used, and the sentence that says why."""
+
+    name: str
+    sentence: str
+
+
+Channels = Mapping[str, ChannelConfig | BrokenChannel]
+
+
+def channels_path() -> Path:
+    """The file in use."""
+    return Path(os.environ.get(PATH_VARIABLE, DEFAULT_PATH))
+
+
+def load_channels(path: Path | None = None) -> Channels:
+    """All entries of the file, by name.
+
+    Raises ConfigurationError when there is no such file, or it is not YAML with a mapping `channels`.
+    """
+    path = path or channels_path()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"no channel file at {path}: set {PATH_VARIABLE} ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    entries = content.get("channels") if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise ConfigurationError(f"{path}: a mapping `channels:` of name to settings is needed")
+    return {str(name): _channel(str(name), entry) for name, entry in entries.items()}
+
+
+def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
+    if not isinstance(entry, dict):
+        return BrokenChannel(_safe(name), f"channel {name}: its settings are not a mapping")
+    try:
+        return ChannelConfig(name=name, **entry)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors(include_input=False)
+        )
+        return BrokenChannel(_safe(name), f"channel {name}: {wrong}")
+
+
+def _safe(name: str) -> str:
+    """A DAG id has to come of it, whatever was written."""
+    return re.sub(r"[^a-z0-9_]", "_", name.lower())[:40] or "unnamed"
+
+
+def connector_class(channel: ChannelConfig) -> type["Connector"]:
+    """The connector's class: a built-in's name, an entry point of `order_integration.connectors`, or `module:Class`.
+
+    Raises ConfigurationError that names the channel and what was tried.
+    """
+    name = channel.connector
+    try:
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            return _class_of(channel, getattr(import_module(module), attribute))
+        for point in entry_points(group=ENTRY_POINTS, name=name):
+            return _class_of(channel, point.load())
+        return _class_of(channel, import_module(f"{BUILT_IN}.{name}").CONNECTOR)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"channel {channel.name}: there is no connector {name!r}; give a built-in's name, an entry point of "
+            f"{ENTRY_POINTS}, or module:Class ({error})"
+        ) from error
+
+
+def _class_of(channel: ChannelConfig, found: object) -> type["Connector"]:
+    from order_integration.channels.commands import Connector  # noqa: PLC0415
+
+    if isinstance(found, type) and issubclass(found, Connector):
+        return found
+    raise ConfigurationError(f"channel {channel.name}: {channel.connector!r} is not a Connector")

@@ -1,0 +1,52 @@
+"""What crosses between a sales channel and Omnitron; names as in Akinon's public channel-app guide."""
+
+from order_integration.dto.answers import (
+    BatchRequestResponseDto,
+    FailedReasonType,
+    OrderBatchRequestResponseDto,
+    ResponseStatus,
+)
+from order_integration.dto.cancellations import (
+    CancellationRequestDto,
+    CancellationType,
+    CancelOrderDto,
+    ChannelCancellationRequestDto,
+    ChannelUpdateOrderItemDto,
+)
+from order_integration.dto.fields import Cut, Dto, collected_cuts, masked, minor_unit
+from order_integration.dto.orders import (
+    UNIT_SEPARATOR,
+    AddressDto,
+    ChannelCreateOrderDto,
+    ChannelOrderDto,
+    CustomerDto,
+    OrderItemDto,
+)
+from order_integration.dto.refusals import record_error
+from order_integration.dto.reports import ErrorReportDto, OperationalEventDto
+
+__all__ = [
+    "UNIT_SEPARATOR",
+    "AddressDto",
+    "BatchRequestResponseDto",
+    "CancelOrderDto",
+    "CancellationRequestDto",
+    "CancellationType",
+    "ChannelCancellationRequestDto",
+    "ChannelCreateOrderDto",
+    "ChannelOrderDto",
+    "ChannelUpdateOrderItemDto",
+    "CustomerDto",
+    "Cut",
+    "Dto",
+    "ErrorReportDto",
+    "FailedReasonType",
+    "OperationalEventDto",
+    "OrderBatchRequestResponseDto",
+    "OrderItemDto",
+    "ResponseStatus",
+    "collected_cuts",
+    "masked",
+    "minor_unit",
+    "record_error",
+]
