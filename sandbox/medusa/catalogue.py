@@ -85,10 +85,19 @@ def seed(admin: Api) -> Shop:
     return Shop(region["id"], _publishable_key(admin, channel["id"]), options, variants)
 
 
+def prices_include_tax(admin: Api, inclusive: bool) -> None:
+    """What the prices mean for the carts to come; a cart keeps what it was opened with."""
+    preference = {"attribute": "currency_code", "value": CURRENCY}
+    found = admin.ensure("/admin/price-preferences", "price_preferences", "value", preference)
+    admin.post(f"/admin/price-preferences/{found['id']}", {"is_tax_inclusive": inclusive})
+
+
 def _delivery(admin: Api, channel_id: str) -> tuple[str, str]:
     """A warehouse that ships to all of Turkey: the ids of its service zone and its own."""
     name = {"name": "Ana Depo"}
-    address = {"address": {"address_1": "Depo Cad. No: 1", "city": "Tuzla", "province": "İstanbul", "country_code": "tr"}}
+    address = {
+        "address": {"address_1": "Depo Cad. No: 1", "city": "Tuzla", "province": "İstanbul", "country_code": "tr"}
+    }
     location = admin.ensure("/admin/stock-locations", "stock_locations", "name", {**name, **address})
     path = f"/admin/stock-locations/{location['id']}"
     admin.post(f"{path}/fulfillment-providers", {"add": ["manual_manual"]})
@@ -114,7 +123,9 @@ def _shipping_profile(admin: Api) -> str:
     found = admin.get("/admin/shipping-profiles")["shipping_profiles"]
     if found:
         return str(found[0]["id"])
-    return str(admin.post("/admin/shipping-profiles", {"name": "Varsayılan", "type": "default"})["shipping_profile"]["id"])
+    return str(
+        admin.post("/admin/shipping-profiles", {"name": "Varsayılan", "type": "default"})["shipping_profile"]["id"]
+    )
 
 
 def _shipping_options(admin: Api, zone: str, profile: str) -> list[str]:
@@ -189,8 +200,8 @@ def _promotions(admin: Api) -> None:
     percentage = {"type": "percentage", "value": 12.5}
     lump_sum = {"type": "fixed", "value": 25, "currency_code": CURRENCY}
     for code, method in zip(PROMOTIONS, (percentage, lump_sum), strict=True):
-        method = {**method, "target_type": "items", "allocation": "across"}
-        body = {"code": code, "type": "standard", "status": "active", "application_method": method}
+        spread = {**method, "target_type": "items", "allocation": "across"}
+        body = {"code": code, "type": "standard", "status": "active", "application_method": spread}
         admin.ensure("/admin/promotions", "promotions", "code", body)
 
 

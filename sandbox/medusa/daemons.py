@@ -4,6 +4,7 @@ A pid alone is not an identity: after a crash it may belong to somebody else. Th
 which the process started, and a process that doesn't match it is never touched.
 """
 
+import contextlib
 import json
 import os
 import pwd
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sandbox.medusa.errors import PortTakenError, StandError
 
@@ -92,7 +94,7 @@ class Daemon:
         return StandError("\n".join([f"{self.name} {what}. The end of {self.log}:", *lines]))
 
 
-def as_user(user: pwd.struct_passwd | None) -> dict[str, object]:
+def as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
     """`subprocess` arguments that run a command as somebody else."""
     if user is None:
         return {}
@@ -114,10 +116,8 @@ def started_at(pid: int) -> str | None:
 
 
 def _send(pid: int, sign: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sign)
-    except ProcessLookupError:
-        pass
 
 
 def _wait_until(done: Callable[[], bool], seconds: float) -> None:

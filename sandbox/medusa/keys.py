@@ -33,7 +33,7 @@ class Secrets:
         """Whole or not at all: a cut-off write must not lock us out of our own database."""
         draft = home / "secrets.json.new"
         draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(self), file, indent=1)
         draft.replace(home / "secrets.json")
         return self

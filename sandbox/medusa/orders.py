@@ -1,6 +1,6 @@
 """Orders as shoppers place them: through the store API, from the cart to the payment.
 
-Order number i is always the same order, and carries i in its metadata; so that a second run places only what is missing.
+Order number i is always the same order and carries i in its metadata, so that a second run places what is missing.
 """
 
 import random
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from sandbox.medusa.catalogue import PROMOTIONS, Shop
+from sandbox.medusa.catalogue import PROMOTIONS, Shop, prices_include_tax
 from sandbox.medusa.client import Api, Json, bearer, token
 from sandbox.medusa.errors import StandError
 from sandbox.medusa.shoppers import SEED, Shopper, shopper
@@ -114,7 +114,7 @@ def place_missing(admin: Api, store: Api, shop: Shop, password: str, wanted: int
         wave = [one for one in missing if one.tax_inclusive is inclusive]
         if not wave:
             continue
-        admin.post(f"/admin/regions/{shop.region_id}", {"is_tax_inclusive": inclusive})
+        prices_include_tax(admin, inclusive)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(checkout.place, wave):
                 done += 1

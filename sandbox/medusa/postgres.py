@@ -58,9 +58,8 @@ class Postgres:
                 os.chown(path, self.user.pw_uid, self.user.pw_gid)
         command = [self._tools.initdb, "-D", str(self._data), "-U", OWNER, f"--pwfile={secret}", "-N"]
         command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]
-        done = subprocess.run(
-            command, cwd="/", capture_output=True, text=True, env=_plain_environment(), check=False, **as_user(self.user)
-        )
+        env, user = _plain_environment(), as_user(self.user)
+        done = subprocess.run(command, cwd="/", env=env, capture_output=True, text=True, check=False, **user)
         secret.unlink()
         if done.returncode != 0:
             raise StandError(f"initdb failed:\n{done.stderr.strip()}")
