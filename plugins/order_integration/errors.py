@@ -42,6 +42,7 @@ class Reason(StrEnum):
     TOWNSHIP_UNKNOWN = "township_unknown"
     DISTRICT_UNKNOWN = "district_unknown"
     RETAIL_STORE_UNKNOWN = "retail_store_unknown"
+    CUSTOMER_AMBIGUOUS = "customer_ambiguous"
     CONFLICT = "conflict"
     NUMBER_TAKEN = "number_taken"
     REFUSED = "refused"

@@ -1,0 +1,1 @@
+"""The Omnitron side: who we are there, what its services mean, and what is asked for only once."""

@@ -1,0 +1,204 @@
+"""Orders and their items: created once, found again after a lost answer, compared with what was created."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from order_integration.dto import ChannelCreateOrderDto, OrderItemDto
+from order_integration.errors import ContractError, Reason, RecordError, RefusedError, UnknownOutcomeError
+from order_integration.omnitron.client import IN_LIST, Omnitron, Row, id_of, slices
+from order_integration.omnitron.customers import Addresses, Customers, refused
+from order_integration.omnitron.integration_actions import Link
+from order_integration.omnitron.lookups import Lookups
+
+APPROVED = "400"  # the status of an imported order or item that the channel gives none
+PROVENANCE = "order_integration"  # the key in an order's extra_field that is ours
+TRIES = 3  # to create one order when answers get lost
+
+
+@dataclass(frozen=True)
+class Created:
+    """An order that is in Omnitron now; `by_this_run` also when an earlier try of the run created it."""
+
+    row: Row
+    by_this_run: bool
+
+    @property
+    def pk(self) -> int:
+        """Omnitron's id."""
+        return id_of(self.row)
+
+
+@dataclass
+class Orders:
+    """What one run writes and reads of a channel's orders. `run`: a digest that marks what this run created."""
+
+    omnitron: Omnitron
+    lookups: Lookups
+    customers: Customers
+    addresses: Addresses
+    catalog: Row
+    run: str
+    _ours: set[int] = field(default_factory=set)
+
+    async def create(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Created:
+        """Create the order, or find it where it is already.
+
+        Raises RecordError for what can't be created: an unknown product, carrier or place, a number that belongs to
+        another order, another content under the same id, or Omnitron's refusal.
+        """
+        order = dto.order
+        body = {
+            "order": await self._header(dto, as_of),
+            "order_item": [self._item(dto, item) for item in dto.order_item],
+        }
+        for _ in range(TRIES):
+            try:
+                row = await self.omnitron.http.call("POST", self.omnitron.at("create_orders/"), body=body)
+                return Created(row, by_this_run=True)
+            except RefusedError as error:
+                found = await self.by_number(order.number)
+                if found is None:
+                    raise refused(error, "order") from error
+            except UnknownOutcomeError:
+                found = await self.by_number(order.number)
+            if found is not None:
+                return self._recognised(found, dto)
+        raise UnknownOutcomeError("creating an order got no answer and left no order behind")
+
+    async def by_number(self, number: str) -> Row | None:
+        """The channel's order of this number."""
+        rows = await self.omnitron.rows(
+            self.omnitron.at("orders/"),
+            {"number": number, "channel_id": self.omnitron.channel_id},
+            sure=lambda row: row.get("number") == number,
+        )
+        if len(rows) > 1:
+            raise ContractError(f"Omnitron has {len(rows)} orders of one number in channel {self.omnitron.channel_id}")
+        return rows[0] if rows else None
+
+    async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
+        """Orders, many a call."""
+        found: dict[int, Row] = {}
+        for some in slices(sorted(set(pks)), IN_LIST):
+            wanted = set(some)
+            query = {"pk__in": ",".join(map(str, some))}
+            rows = await self.omnitron.rows(
+                self.omnitron.at("orders/"), query, sure=lambda row, w=wanted: id_of(row) in w
+            )  # type: ignore[misc]
+            found |= {id_of(row): row for row in rows}
+        return found
+
+    async def links(self, row: Row) -> list[Link]:
+        """The links of an order and all its items; the channel's ids stand in their `extra_field`."""
+        pk = id_of(row)
+        items = await self.omnitron.rows(
+            self.omnitron.at("order_items/"), {"order": pk}, sure=lambda item: int(item["order"]) == pk
+        )
+        return [_link("order", row), *(_link("orderitem", item) for item in items)]
+
+    async def check_same(self, row: Row, dto: ChannelCreateOrderDto) -> None:
+        """Another status or date is no conflict; another number, currency, amount or other items are.
+
+        Raises RecordError.
+        """
+        order, extra = dto.order, row.get("extra_field") or {}
+        fingerprint = (extra.get(PROVENANCE) or {}).get("fingerprint")
+        for name, same in (
+            ("number", row["number"] == order.number),
+            ("currency", str(row["currency"]).lower() == order.currency),
+            ("amount", Decimal(str(row["amount"])) == order.amount),
+        ):
+            if not same:
+                raise _conflict(f"order.{name}")
+        if fingerprint == dto.fingerprint():
+            return
+        # Another client's order, or other items: the items themselves decide.
+        if fingerprint or await self._remote_ids(row) != sorted(item.remote_id for item in dto.order_item):
+            raise _conflict("order_item")
+
+    async def _remote_ids(self, row: Row) -> list[str]:
+        return sorted(link.remote_id for link in await self.links(row) if link.content_type == "orderitem")
+
+    def _recognised(self, row: Row, dto: ChannelCreateOrderDto) -> Created:
+        extra = row.get("extra_field") or {}
+        if str(extra.get("id")) != dto.order.remote_id:
+            raise RecordError(
+                Reason.NUMBER_TAKEN,
+                "order.number",
+                "this number belongs to another order of the channel",
+                order=id_of(row),
+            )
+        ours = (extra.get(PROVENANCE) or {}).get("run") == self.run
+        return Created(row, by_this_run=ours)
+
+    async def _header(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Row:
+        order = dto.order
+        for index, item in enumerate(dto.order_item):
+            self.lookups.product(item.product, f"order_item.{index}.product")
+        carrier = await self.lookups.carrier(order.cargo_company)
+        # Places before people: an order that can't be created shall leave no customer behind.
+        for where in ("shipping_address", "billing_address"):
+            await self.lookups.locations.place(getattr(order, where), where)
+        customer = await self.customers.pk_of(order.customer, as_of)
+        addresses = {
+            where: await self.addresses.pk_of(getattr(order, where), order.customer, customer, where)
+            for where in ("shipping_address", "billing_address")
+        }
+        plain = order.model_dump(
+            exclude={
+                "remote_id", "customer", "shipping_address", "billing_address", "cargo_company", "created_at",
+                "modified_at", "extra_field", "channel", "status",
+            },
+            exclude_none=True,
+        )  # fmt: skip
+        return {
+            **{name: _wire(value) for name, value in plain.items()},
+            **addresses,
+            "customer": customer,
+            "channel": self.omnitron.channel_id,
+            "cargo_company": carrier,
+            "status": order.status or APPROVED,
+            "date_placed": _wire(order.created_at),
+            "extra_field": {
+                **order.extra_field,
+                "id": order.remote_id,
+                PROVENANCE: {"fingerprint": dto.fingerprint(), "run": self.run},
+            },
+        }
+
+    def _item(self, dto: ChannelCreateOrderDto, item: OrderItemDto) -> Row:
+        where = f"order_item.{dto.order_item.index(item)}.product"
+        plain = item.model_dump(exclude={"remote_id", "product", "extra_field", "status"}, exclude_none=True)
+        lists = {name: self.catalog[name] for name in ("price_list", "stock_list") if self.catalog.get(name)}
+        return {
+            **lists,
+            **{name: _wire(value) for name, value in plain.items()},
+            "product": self.lookups.product(item.product, where),
+            "status": item.status or APPROVED,
+            "extra_field": {**item.extra_field, "id": item.remote_id},
+        }
+
+
+def _wire(value: Any) -> Any:
+    """Money as text with its digits, times in UTC with a Z."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {name: _wire(one) for name, one in value.items()}
+    return value
+
+
+def _link(content_type: str, row: Row) -> Link:
+    remote_id = (row.get("extra_field") or {}).get("id")
+    if remote_id is None:
+        raise ContractError(f"an {content_type} of ours has no extra_field.id", pk=id_of(row))
+    return Link(content_type, id_of(row), str(remote_id), str(row["modified_date"]))
+
+
+def _conflict(where: str) -> RecordError:
+    return RecordError(Reason.CONFLICT, where, "differs from what was created under the same remote id")

@@ -1,0 +1,118 @@
+"""One token per (base URL, user) and machine, shared by all task processes through a file.
+
+A log-in is limited (Omnitron throttles it) and every task is a new process, so the first process logs in under a lock
+and the others read what it left. A refused password is remembered too: twenty processes with a wrong password cost
+one log-in, not twenty, and the account is not locked out. The file is 0600 and holds no password.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import scrypt, sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import AsyncFileLock, Timeout
+
+from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
+from order_integration.transport import HttpSession, Limits
+
+REFUSED_FOR = 900.0  # seconds that a refused password is not tried again; a changed one is tried at once
+THROTTLED_FOR = 60.0  # seconds to wait after a 429 that names no time
+LOCK_PATIENCE = 90.0  # seconds; longer than a log-in's own time-out
+
+
+@dataclass
+class SharedToken:
+    """`Authorization: Token …` for an HttpSession.
+
+    Raises ConfigurationError for a refused password, RetriableError while log-ins are throttled.
+    """
+
+    base_url: str
+    username: str
+    password: str = field(repr=False)
+    folder: Path
+    _token: str = field(default="", repr=False)
+
+    async def headers(self) -> dict[str, str]:
+        """The header, logging in where nobody on this machine has yet."""
+        if not self._token:
+            await self._obtain(stale="")
+        return {"Authorization": f"Token {self._token}"}
+
+    async def renew(self, stale: Mapping[str, str]) -> bool:
+        """Another process may have logged in meanwhile; else log in."""
+        refused = stale.get("Authorization", "").removeprefix("Token ")
+        if self._token == refused:
+            await self._obtain(stale=refused)
+        return self._token != refused
+
+    async def _obtain(self, stale: str) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            async with AsyncFileLock(str(self._path) + ".lock", timeout=LOCK_PATIENCE, mode=0o600):
+                known = self._read()
+                if known.get("token", stale) != stale:
+                    self._token = known["token"]
+                    return
+                self._refuse_what_failed_before(known)
+                await self._log_in()
+        except Timeout as error:
+            raise RetriableError("another process has been logging in to Omnitron for too long") from error
+
+    def _refuse_what_failed_before(self, known: dict[str, Any]) -> None:
+        now = time.time()
+        if known.get("throttled_until", 0) > now:
+            wait = known["throttled_until"] - now
+            raise RetriableError("Omnitron throttles log-ins", retry_after=wait)
+        if known.get("refused_until", 0) > now and known.get("refused") == self._digest(known["salt"]):
+            raise self._wrong_password()
+
+    async def _log_in(self) -> None:
+        body = {"username": self.username, "password": self.password}
+        try:
+            async with HttpSession(self.base_url, limits=Limits(tries=1)) as http:
+                answer = await http.call("POST", "auth/login/", body=body)
+        except RefusedError as error:
+            salt = os.urandom(16).hex()
+            self._write({"salt": salt, "refused": self._digest(salt), "refused_until": time.time() + REFUSED_FOR})
+            raise self._wrong_password() from error
+        except RetriableError as error:
+            if error.ids.get("status") == 429:  # noqa: PLR2004
+                self._write({"throttled_until": time.time() + (error.retry_after or THROTTLED_FOR)})
+            raise
+        if not isinstance(answer, dict) or not answer.get("key"):
+            raise ContractError("Omnitron's log-in answered without a key")
+        self._token = str(answer["key"])
+        self._write({"token": self._token})
+
+    def _wrong_password(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"Omnitron refuses user name or password of its Airflow connection (user {self.username!r} at "
+            f"{self.base_url}): correct the connection; the same password is not tried again for "
+            f"{REFUSED_FOR / 60:.0f} minutes"
+        )
+
+    @property
+    def _path(self) -> Path:
+        name = sha256(f"{self.base_url}\n{self.username}".encode()).hexdigest()[:24]
+        return self.folder / f"{name}.json"
+
+    def _digest(self, salt: str) -> str:
+        return scrypt(self.password.encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1).hex()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _write(self, content: dict[str, Any]) -> None:
+        """Through a second file: a reader sees the old or the new, never a half."""
+        draft = self._path.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(content, file)
+        draft.replace(self._path)

@@ -1,0 +1,192 @@
+"""What one task hands to the next, what waits, and which batch requests are ours: files under one fsspec URL.
+
+People's data is in here and nowhere else, so a local staging folder is readable by its owner only. Files are NDJSON,
+compressed. Each attempt of a task writes into a folder of its own and publishes its URL; nothing half written is read.
+
+::
+
+    <staging>/runs/<channel>/<flow>/<run>/<task>-<map index>-<try>/*.ndjson.gz
+    <staging>/quarantine/<channel>/<flow>/<key>.json     records that can't be used as they are, one file a key
+    <staging>/parked/<channel>/<flow>/<key>.json         records that wait for something, one file a key
+    <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
+"""
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from order_integration.errors import ContractError
+from order_integration.transport import dumps, loads
+
+URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
+
+Row = dict[str, Any]
+
+
+def key_digest(key: str) -> str:
+    """A name for a key that is safe in a path, in a report and in a log."""
+    return sha256(key.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Staging:
+    """One staging area. Everything below goes through its four operations."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        fs, root = fsspec.core.url_to_fs(self.url)
+        object.__setattr__(self, "_fs", fs)
+        object.__setattr__(self, "_root", root.rstrip("/"))
+
+    def write(self, path: str, content: bytes) -> None:
+        """Whole or not at all."""
+        full = f"{self._root}/{path}"  # type: ignore[attr-defined]
+        if isinstance(self._fs, LocalFileSystem):  # type: ignore[attr-defined]
+            _write_local(Path(full), content)
+        else:
+            self._fs.pipe_file(full, content)  # type: ignore[attr-defined]
+
+    def read(self, path: str) -> bytes | None:
+        """The content, or None where there is no such file."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{path}"))  # type: ignore[attr-defined]
+        except FileNotFoundError:
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files of a folder, sorted; a folder that is not there is empty."""
+        try:
+            found = self._fs.ls(f"{self._root}/{folder}", detail=False)  # type: ignore[attr-defined]
+        except FileNotFoundError:
+            return []
+        names = (str(path).rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(name for name in names if not name.startswith("."))
+
+    def remove(self, path: str) -> None:
+        """Forget a file; one that is not there is forgotten already."""
+        try:
+            self._fs.rm_file(f"{self._root}/{path}")  # type: ignore[attr-defined]
+        except FileNotFoundError:
+            return
+
+
+def _write_local(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What one attempt of a task leaves behind; `path` is what XCom carries."""
+
+    staging: Staging
+    path: str
+
+    @classmethod
+    def of_attempt(cls, staging: Staging, channel: str, flow: str, run: str, task: str) -> "Folder":
+        """`run` and `task` (with map index and try) name the attempt; they may hold any characters."""
+        return cls(staging, f"runs/{channel}/{flow}/{key_digest(run)}/{task}")
+
+    def write(self, name: str, rows: Iterable[Row]) -> int:
+        """Write an NDJSON file; returns the number of rows."""
+        lines = [dumps(row) for row in rows]
+        self.staging.write(f"{self.path}/{name}.ndjson.gz", gzip.compress("\n".join(lines).encode(), 3, mtime=0))
+        return len(lines)
+
+    def names(self) -> list[str]:
+        """The files, without their ending."""
+        return [name.removesuffix(".ndjson.gz") for name in self.staging.names(self.path)]
+
+    def read(self, name: str) -> Iterator[Row]:
+        """The rows of a file.
+
+        Raises ContractError when the file is gone.
+        """
+        content = self.staging.read(f"{self.path}/{name}.ndjson.gz")
+        if content is None:
+            raise ContractError("staging expired: clear the run from its fetch task", file=f"{self.path}/{name}")
+        text = gzip.decompress(content).decode()
+        return (loads(line) for line in text.split("\n") if line)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Records that wait, one object per key: those in quarantine, or those parked."""
+
+    staging: Staging
+    folder: str
+
+    @classmethod
+    def quarantine(cls, staging: Staging, channel: str, flow: str) -> "Waiting":
+        """Records that can't be used as they are."""
+        return cls(staging, f"quarantine/{channel}/{flow}")
+
+    @classmethod
+    def parked(cls, staging: Staging, channel: str, flow: str) -> "Waiting":
+        """Records that need something that is not there yet, or that failed in the last try."""
+        return cls(staging, f"parked/{channel}/{flow}")
+
+    def get(self, key: str) -> Row | None:
+        """What is known of a key."""
+        content = self.staging.read(self._path(key))
+        return loads(content) if content else None
+
+    def put(self, key: str, row: Row, *, now: str) -> bool:
+        """Keep or renew a key's object. True: it is new here, or waits for another reason than before."""
+        known = self.get(key)
+        is_open = known is not None and known["state"] == "open"
+        first = known["first_seen"] if known and is_open else now
+        content = {**row, "key": key, "state": "open", "first_seen": first, "last_seen": now}
+        self.staging.write(self._path(key), dumps(content).encode())
+        return not (known and is_open and known.get("reason") == row.get("reason"))
+
+    def close(self, key: str, state: str, *, now: str) -> None:
+        """The key needs to wait no longer; key and reason stay, the payload goes."""
+        known = self.get(key)
+        if known is not None and known["state"] == "open":
+            kept = {name: value for name, value in known.items() if name not in {"record", "dto"}}
+            self.staging.write(self._path(key), dumps({**kept, "state": state, "closed": now}).encode())
+
+    def open_keys(self) -> dict[str, Row]:
+        """All that still wait, by key."""
+        found = (self.staging.read(f"{self.folder}/{name}") for name in self.staging.names(self.folder))
+        rows = [loads(content) for content in found if content]
+        return {row["key"]: row for row in rows if row["state"] == "open"}
+
+    def _path(self, key: str) -> str:
+        return f"{self.folder}/{key_digest(key)}.json"
+
+
+@dataclass(frozen=True)
+class OpenBatches:
+    """Batch requests of ours that have not ended: written before anything else is done with one."""
+
+    staging: Staging
+    channel: str
+    flow: str
+
+    def register(self, pk: int, owner: Row) -> None:
+        """`owner`: dag, run, task, map index, try."""
+        self.staging.write(self._path(pk), dumps({**owner, "pk": pk}).encode())
+
+    def ended(self, pk: int) -> None:
+        """Forget one that has ended."""
+        self.staging.remove(self._path(pk))
+
+    def all(self) -> list[int]:
+        """pks of all that are registered."""
+        return [int(name.removesuffix(".json")) for name in self.staging.names(f"batches/{self.channel}/{self.flow}")]
+
+    def _path(self, pk: int) -> str:
+        return f"batches/{self.channel}/{self.flow}/{pk}.json"
