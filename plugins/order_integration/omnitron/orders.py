@@ -1,7 +1,7 @@
 """Orders and their items: created once, found again after a lost answer, compared with what was created."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,6 @@ class Orders:
     addresses: Addresses
     catalog: Row
     run: str
-    _ours: set[int] = field(default_factory=set)
 
     async def create(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Created:
         """Create the order, or find it where it is already.
@@ -49,21 +48,18 @@ class Orders:
         Raises RecordError for what can't be created: an unknown product, carrier or place, a number that belongs to
         another order, another content under the same id, or Omnitron's refusal.
         """
-        order = dto.order
-        body = {
-            "order": await self._header(dto, as_of),
-            "order_item": [self._item(dto, item) for item in dto.order_item],
-        }
+        items = [self._item(index, item) for index, item in enumerate(dto.order_item)]
+        body = {"order": await self._header(dto, as_of), "order_item": items}
         for _ in range(TRIES):
             try:
                 row = await self.omnitron.http.call("POST", self.omnitron.at("create_orders/"), body=body)
                 return Created(row, by_this_run=True)
             except RefusedError as error:
-                found = await self.by_number(order.number)
+                found = await self.by_number(dto.order.number)
                 if found is None:
                     raise refused(error, "order") from error
             except UnknownOutcomeError:
-                found = await self.by_number(order.number)
+                found = await self.by_number(dto.order.number)
             if found is not None:
                 return self._recognised(found, dto)
         raise UnknownOutcomeError("creating an order got no answer and left no order behind")
@@ -82,12 +78,10 @@ class Orders:
     async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
         """Orders, many a call."""
         found: dict[int, Row] = {}
-        for some in slices(sorted(set(pks)), IN_LIST):
-            wanted = set(some)
+        wanted = set(pks)
+        for some in slices(sorted(wanted), IN_LIST):
             query = {"pk__in": ",".join(map(str, some))}
-            rows = await self.omnitron.rows(
-                self.omnitron.at("orders/"), query, sure=lambda row, w=wanted: id_of(row) in w
-            )  # type: ignore[misc]
+            rows = await self.omnitron.rows(self.omnitron.at("orders/"), query, sure=lambda row: id_of(row) in wanted)
             found |= {id_of(row): row for row in rows}
         return found
 
@@ -136,8 +130,6 @@ class Orders:
 
     async def _header(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Row:
         order = dto.order
-        for index, item in enumerate(dto.order_item):
-            self.lookups.product(item.product, f"order_item.{index}.product")
         carrier = await self.lookups.carrier(order.cargo_company)
         # Places before people: an order that can't be created shall leave no customer behind.
         for where in ("shipping_address", "billing_address"):
@@ -169,14 +161,13 @@ class Orders:
             },
         }
 
-    def _item(self, dto: ChannelCreateOrderDto, item: OrderItemDto) -> Row:
-        where = f"order_item.{dto.order_item.index(item)}.product"
+    def _item(self, index: int, item: OrderItemDto) -> Row:
         plain = item.model_dump(exclude={"remote_id", "product", "extra_field", "status"}, exclude_none=True)
         lists = {name: self.catalog[name] for name in ("price_list", "stock_list") if self.catalog.get(name)}
         return {
             **lists,
             **{name: _wire(value) for name, value in plain.items()},
-            "product": self.lookups.product(item.product, where),
+            "product": self.lookups.product(item.product, f"order_item.{index}.product"),
             "status": item.status or APPROVED,
             "extra_field": {**item.extra_field, "id": item.remote_id},
         }

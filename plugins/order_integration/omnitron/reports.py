@@ -56,7 +56,7 @@ class Reports:
         await self._event(_event_of(report))
 
     async def unmapped_location(self, level: str, name: str, parents: dict[str, int], sentence: str) -> None:
-        """What puts an unmapped city, township or district before the merchant. There is no such service for countries."""
+        """Put an unmapped city, township or district before the merchant; there is no such service for countries."""
         if level not in LOCATION_CODES:
             return
         body = {
