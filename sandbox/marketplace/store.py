@@ -96,6 +96,7 @@ class Store:
         if stored is None:
             self.db.execute("INSERT INTO plan VALUES (?, ?, ?)", mine)
         elif tuple(stored) != mine:
+            self.db.close()
             raise SystemExit(f"the database was made with seed, rate, bad = {tuple(stored)}, not {mine}")
 
     def close(self) -> None:
