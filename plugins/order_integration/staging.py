@@ -142,14 +142,14 @@ class Waiting:
         content = self.staging.read(self._path(key))
         return loads(content) if content else None
 
-    def put(self, key: str, row: Row, *, now: str) -> bool:
-        """Keep or renew a key's object. True: it is new here, or waits for another reason than before."""
+    def put(self, key: str, row: Row, *, run: str, now: str) -> bool:
+        """Keep or renew a key's object. True: this run brought it here, or brought another reason."""
         known = self.get(key)
-        is_open = known is not None and known["state"] == "open"
-        first = known["first_seen"] if known and is_open else now
-        content = {**row, "key": key, "state": "open", "first_seen": first, "last_seen": now}
+        is_known = known is not None and known["state"] == "open" and known.get("reason") == row.get("reason")
+        since = {name: known[name] for name in ("first_seen", "first_run")} if known and is_known else {}
+        content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": "open", "last_seen": now}
         self.staging.write(self._path(key), dumps(content).encode())
-        return not (known and is_open and known.get("reason") == row.get("reason"))
+        return bool(content["first_run"] == run)
 
     def close(self, key: str, state: str, *, now: str) -> None:
         """The key needs to wait no longer; key and reason stay, the payload goes."""

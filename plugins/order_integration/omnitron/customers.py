@@ -11,9 +11,15 @@ from order_integration.omnitron.lookups import Lookups
 from order_integration.transport import dumps
 
 IDENTIFIERS = ("email", "phone_number")
-COMPARED = ("email", "phone_number", "first_name", "last_name", "channel_code")
+COMPARED = ("email", "phone_number", "first_name", "last_name")
 MODIFIED_AT = "modified_at"  # in extra_field: the channel's time of what we wrote last
 HASH_PREFIX = "hash_data:"
+
+
+def identifier_of(channel: Row) -> str:
+    """The field that finds a customer in this channel; `email` where its conf names no other that is known."""
+    configured = (channel.get("conf") or {}).get("CUSTOMER_IDENTIFIER_FIELD")
+    return configured if configured in IDENTIFIERS else IDENTIFIERS[0]
 
 
 @dataclass
@@ -29,7 +35,7 @@ class Customers:
 
         `as_of` is the channel's time of this news. Raises RecordError where Omnitron refuses it or knows several.
         """
-        return await self._known.get(customer.channel_code, lambda: self._upsert(customer, as_of))
+        return await self._known.get(customer.model_dump_json(), lambda: self._upsert(customer, as_of))
 
     async def _upsert(self, customer: CustomerDto, as_of: datetime) -> int:
         row = await self._find(customer)
@@ -65,7 +71,7 @@ class Customers:
 
     async def _post(self, customer: CustomerDto, as_of: datetime) -> Any:
         body = {
-            **customer.model_dump(include={*COMPARED, "is_active"}, exclude_none=True),
+            **customer.model_dump(include={*COMPARED, "channel_code", "is_active"}, exclude_none=True),
             "channel": self.omnitron.channel_id,
             "extra_field": {**customer.extra_field, MODIFIED_AT: as_of.isoformat()},
         }
@@ -79,7 +85,7 @@ class Customers:
         body = {
             **changed,
             "channel": self.omnitron.channel_id,
-            "channel_code": customer.channel_code,
+            "channel_code": row.get("channel_code") or customer.channel_code,
             "extra_field": {**(row.get("extra_field") or {}), **customer.extra_field, MODIFIED_AT: as_of.isoformat()},
         }
         try:

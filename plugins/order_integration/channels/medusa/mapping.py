@@ -33,12 +33,13 @@ def order_dto(order: Row, settings: MedusaSettings) -> ChannelCreateOrderDto:
     """
     currency = str(order["currency_code"])
     unit = minor_unit(currency)
-    items = [item for line in order["items"] for item in _units(line, currency, unit)]
+    lines = sorted(order["items"], key=lambda line: str(line["id"]))  # Medusa's own order changes from call to call
+    items = [item for line in lines for item in _units(line, currency, unit)]
     methods = [method for method in order["shipping_methods"] if not _is_of_a_return(method)]
     shipping = sum((rounded(exact(method, "total"), unit) for method in methods), Decimal(0))
     discount = sum((item.discount_amount for item in items), Decimal(0))
     amount = sum((item.price for item in items), Decimal(0)) - discount + shipping
-    _agree(amount, exact(order, "total"), unit * (len(order["items"]) + len(methods)))
+    _agree(amount, exact(order, "total"), unit * (len(lines) + len(methods)))
     shipping_address, billing_address = _addresses(order)
     header = ChannelOrderDto(
         remote_id=order["id"],

@@ -1,0 +1,1 @@
+"""The middle: one module a flow, plain functions, no Airflow."""

@@ -1,0 +1,248 @@
+"""Flow 1: orders of a channel become orders in Omnitron. `fetch → transform → push → settle`, a function each."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from order_integration.channels.commands import Connector, GetOrders, Record
+from order_integration.channels.registry import ChannelConfig
+from order_integration.dto import ChannelCreateOrderDto, masked
+from order_integration.errors import ContractError, Reason, RecordError, RetriableError
+from order_integration.flows.outcomes import Outcome, Result
+from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
+from order_integration.flows.windows import Reading
+from order_integration.omnitron.client import Omnitron
+from order_integration.omnitron.customers import Addresses, Customers, identifier_of
+from order_integration.omnitron.integration_actions import IntegrationActions
+from order_integration.omnitron.lookups import Lookups
+from order_integration.omnitron.orders import Orders
+from order_integration.staging import Folder, Waiting, key_digest
+
+FLOW = "fetch_orders"
+PAGE = "page"
+PARKED = "parked"
+CHUNK = "chunk"
+QUARANTINED = "quarantined"
+MANIFEST = "manifest"
+OUTCOMES = "outcomes"
+
+log = logging.getLogger(__name__)
+Row = dict[str, Any]
+EntryOf = Entry[ChannelCreateOrderDto]
+
+
+async def preflight(omnitron: Omnitron, catalog_id: int) -> str:
+    """What would fail every order is found out before the first one is read; returns the customers' identifier.
+
+    Raises ConfigurationError.
+    """
+    await omnitron.catalog(catalog_id)
+    return identifier_of(await omnitron.channel())
+
+
+# fetch ----------------------------------------------------------------------------------------------------------------
+
+
+async def fetch(connector: Connector, reading: Reading, parked: Waiting, folder: Folder) -> Row:
+    """Stage the window's pages as they come, and the records that were parked before. Returns counts."""
+    command = connector.command(GetOrders)  # type: ignore[type-abstract]
+    pages = rows = 0
+    async for page in command.pages(reading.window):
+        pages += 1
+        rows += folder.write(f"{PAGE}-{pages:05}", page)
+        log.info("page %d: %d rows", pages, len(page))
+    waited = folder.write(PARKED, [record async for record in _parked_records(command, parked)])
+    return {"pages": pages, "rows": rows, "parked": waited}
+
+
+async def _parked_records(command: GetOrders, parked: Waiting) -> Any:
+    """Afresh from the channel where that is possible: an order may have changed while it waited."""
+    for key, waiting in parked.open_keys().items():
+        record = await command.get_by_key(key) if command.can_get_by_key() else None
+        yield record or waiting["record"]
+
+
+# transform ------------------------------------------------------------------------------------------------------------
+
+
+async def transform(
+    connector: Connector, fetched: Folder, fresh_from: datetime, identifier: str, chunks: Folder
+) -> Row:
+    """Stage DTOs in chunks, what can't be one, and the manifest that `settle` checks everything against."""
+    command = connector.command(GetOrders)  # type: ignore[type-abstract]
+    rows: list[Record] = [row for name in fetched.names() if name.startswith(PAGE) for row in fetched.read(name)]
+    in_window = {command.key_of(row) for row in rows}
+    waited = [row for row in fetched.read(PARKED) if command.key_of(row) not in in_window]
+    entries = await entries_of(command, [*rows, *waited], ChannelCreateOrderDto.fingerprint)
+    _refuse_shared_numbers(entries)
+    limits = connector.channel.limits
+    made = in_chunks(in_groups(entries, _ties_on(identifier)), limits.chunk_size, limits.push_tasks)
+    for number, groups in enumerate(made):
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(groups, fresh_from))
+    bad = [entry for entry in entries if entry.error is not None]
+    chunks.write(QUARANTINED, ({**_bad(entry).as_row(), "record": entry.record} for entry in bad))
+    manifest = {
+        "rows": len(rows) + len(waited),
+        "duplicates": len(rows) + len(waited) - len(entries),
+        "distinct": len(entries),
+        "chunks": len(made),
+    }
+    chunks.write(MANIFEST, [manifest])
+    return manifest
+
+
+def _refuse_shared_numbers(entries: list[EntryOf]) -> None:
+    """Of two orders with one number in a run the earlier keeps it, whichever task would have been faster."""
+    taken: dict[str, EntryOf] = {}
+    for entry in sorted((e for e in entries if e.dto), key=lambda e: (e.dto.order.created_at, e.key)):  # type: ignore[union-attr]
+        number = entry.dto.order.number  # type: ignore[union-attr]
+        if taken.setdefault(number, entry) is not entry:
+            sentence = "this number belongs to another order of the channel"
+            entry.error = RecordError(Reason.NUMBER_TAKEN, "order.number", sentence)
+            entry.dto = None
+
+
+def _ties_on(identifier: str) -> Callable[[ChannelCreateOrderDto], Iterator[Hashable]]:
+    """What makes two buyers one customer of Omnitron: the field it is found by, and what is unique there."""
+
+    def ties(dto: ChannelCreateOrderDto) -> Iterator[Hashable]:
+        customer = dto.order.customer
+        yield "email", customer.email.casefold()
+        yield "channel_code", customer.channel_code
+        # Marketplaces give many buyers one relay number: a tie only where it identifies.
+        if identifier == "phone_number" and customer.phone_number:
+            yield "phone_number", customer.phone_number
+
+    return ties
+
+
+def _chunk_rows(groups: list[list[EntryOf]], fresh_from: datetime) -> Iterator[Row]:
+    for number, group in enumerate(groups):
+        for entry in group:
+            yield {
+                "key": entry.key,
+                "group": number,
+                "in_overlap": entry.time is not None and entry.time < fresh_from,
+                "dto": entry.dto.model_dump(mode="json") if entry.dto else None,
+                "cuts": [asdict(cut) for cut in entry.cuts],
+                "record": entry.record,
+            }
+
+
+def _bad(entry: EntryOf) -> Outcome:
+    if entry.error is None:
+        raise ContractError("a record that is fine was to be quarantined")
+    return Outcome.quarantined(entry.key, entry.error)
+
+
+# push -----------------------------------------------------------------------------------------------------------------
+
+
+async def prepared(omnitron: Omnitron, channel: ChannelConfig, run: str) -> Orders:
+    """What one push task needs of Omnitron, read once. `run` marks what this run creates."""
+    identifier = identifier_of(await omnitron.channel())
+    lookups = Lookups(omnitron)
+    return Orders(
+        omnitron,
+        lookups,
+        Customers(omnitron, identifier),
+        Addresses(omnitron, lookups),
+        await omnitron.catalog(channel.catalog_id),
+        key_digest(run),
+    )
+
+
+@dataclass(frozen=True)
+class _Item:
+    key: str
+    group: int
+    in_overlap: bool
+    dto: ChannelCreateOrderDto
+    cuts: tuple[Row, ...]
+
+
+async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[Outcome]:
+    """Create what is not there yet, many at a time; one customer's orders one after the other.
+
+    Outcomes are returned for every row. FAILED ones are for the next try; after the last one they are parked.
+    """
+    items = [
+        _Item(
+            row["key"],
+            row["group"],
+            row["in_overlap"],
+            ChannelCreateOrderDto.model_validate(row["dto"]),
+            tuple(row["cuts"]),
+        )
+        for row in rows
+    ]
+    known = await _known(orders, items)
+    new = [item for item in items if item.key not in known.rows]
+    await orders.lookups.read_products(unit.product for item in new for unit in item.dto.order_item)
+    groups: dict[int, list[_Item]] = {}
+    for item in sorted(items, key=lambda item: (item.dto.order.modified_at or item.dto.order.created_at, item.key)):
+        groups.setdefault(item.group, []).append(item)
+    done = await asyncio.gather(*(_push_group(orders, group, known, last_try=last_try) for group in groups.values()))
+    return [outcome for group in done for outcome in group]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is linked already: orders by key, and the channel's ids of items."""
+
+    rows: dict[str, Row]
+    item_ids: set[str]
+
+
+async def _known(orders: Orders, items: list[_Item]) -> _Known:
+    """Read in bulk. Items are looked at as well: another client may have linked an order alone."""
+    actions = IntegrationActions(orders.omnitron)
+    found = await actions.by_remote_id("order", (item.dto.order.remote_id for item in items))
+    pks = {remote_id: int(rows[0]["object_id"]) for remote_id, rows in found.items() if len(rows) == 1}
+    if several := sorted(remote_id for remote_id, rows in found.items() if len(rows) > 1):
+        raise ContractError("several orders of Omnitron are linked with one order of the channel", key=several[0])
+    rows = await orders.by_pk(pks.values())
+    known = [item for item in items if pks.get(item.dto.order.remote_id) in rows]
+    linked_items = await actions.by_remote_id("orderitem", (u.remote_id for i in known for u in i.dto.order_item))
+    return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, set(linked_items))
+
+
+async def _push_group(orders: Orders, group: list[_Item], known: _Known, *, last_try: bool) -> list[Outcome]:
+    return [await _push_one(orders, item, known, last_try=last_try) for item in group]
+
+
+async def _push_one(orders: Orders, item: _Item, known: _Known, *, last_try: bool) -> Outcome:
+    try:
+        if item.key in known.rows:
+            return await _check(orders, item, known)
+        return await _create(orders, item)
+    except RecordError as error:
+        return Outcome.quarantined(item.key, error, masked=masked(item.dto))
+    except RetriableError as error:
+        result = Result.PARKED if last_try else Result.FAILED
+        return Outcome(item.key, result, type(error).__name__, sentence=str(error), failed=True)
+
+
+async def _check(orders: Orders, item: _Item, known: _Known) -> Outcome:
+    """Linked by an earlier run."""
+    row = known.rows[item.key]
+    await orders.check_same(row, item.dto)
+    result = Result.SEEN_BEFORE if item.in_overlap else Result.ALREADY_THERE
+    whole = {unit.remote_id for unit in item.dto.order_item} <= known.item_ids
+    return Outcome(item.key, result, links=() if whole else tuple(await orders.links(row)))
+
+
+async def _create(orders: Orders, item: _Item) -> Outcome:
+    order = item.dto.order
+    created = await orders.create(item.dto, order.modified_at or order.created_at)
+    links = tuple(await orders.links(created.row))
+    if created.by_this_run:
+        return Outcome(item.key, Result.CREATED, links=links, cuts=item.cuts)
+    try:
+        await orders.check_same(created.row, item.dto)
+    except RecordError as error:  # the order is ours and stays linked; its other content waits for a person
+        return Outcome.quarantined(item.key, error, links=links, masked=masked(item.dto))
+    return Outcome(item.key, Result.ALREADY_THERE, links=links)

@@ -1,0 +1,185 @@
+"""The end of an inbound run: everything linked, reported and put where it waits; then the books are balanced.
+
+Every step may be done again: a commit of the same links, the same report, the same object in quarantine.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from order_integration.channels.registry import ChannelLimits
+from order_integration.dto import ErrorReportDto
+from order_integration.errors import IntegrationError, LockedError
+from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
+from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
+from order_integration.omnitron.client import Omnitron
+from order_integration.omnitron.integration_actions import IntegrationActions, Link
+from order_integration.omnitron.reports import Reports, report_on_batch
+from order_integration.staging import OpenBatches, Waiting, key_digest
+
+OBJECTS_PER_BATCH = 500  # of one commit; an order's objects stay together
+# An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
+ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
+
+log = logging.getLogger(__name__)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Books:
+    """What a settlement writes into."""
+
+    omnitron: Omnitron
+    flow: str
+    content_type: str
+    quarantine: Waiting
+    parked: Waiting
+    batches: OpenBatches
+    owner: Row  # dag, run, task, try: who opens the batch requests
+    now: datetime
+
+    @property
+    def run(self) -> str:
+        """A digest of the run."""
+        return key_digest(str(self.owner["run"]))
+
+
+@dataclass
+class Settlement:
+    """Outcomes of all tasks of a run, one per key, with what is needed to keep those that wait."""
+
+    outcomes: list[Outcome]
+    records: dict[str, Row] = field(default_factory=dict)  # raw, of those that may have to wait
+
+
+async def settle(books: Books, settlement: Settlement, balance: Balance) -> None:
+    """Link, report, keep what waits, count. `balance` comes with rows, duplicates and distinct filled in."""
+    batches = BatchRequests(books.omnitron)
+    await end_left_over(books, batches)
+    batch = await _link(books, batches, [list(outcome.links) for outcome in settlement.outcomes if outcome.links])
+    new = _keep(books, settlement)
+    balance.new_in_quarantine = sum(outcome.result is Result.QUARANTINED for outcome in new)
+    balance.count(settlement.outcomes)
+    told = [*new, *(outcome for outcome in settlement.outcomes if outcome.cuts and outcome.result is Result.CREATED)]
+    if told:
+        await _report(books, batches, batch, told)
+
+
+async def end_left_over(books: Books, batches: BatchRequests) -> None:
+    """A killed try may have left a batch request open, with its lock; settle runs one at a time, so it is nobody's."""
+    for pk in books.batches.all():
+        log.warning("ending batch request %d, which an earlier try left open", pk)
+        await batches.fail(pk)
+        books.batches.ended(pk)
+
+
+async def _link(books: Books, batches: BatchRequests, links: list[list[Link]]) -> Batch | None:
+    """Commit all links, whole orders at a time; returns the last batch request, for the reports."""
+    batch = None
+    for some in _whole_orders(links):
+        try:
+            batch = await _link_in_batch(books, batches, some)
+        except LockedError as error:
+            if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:
+                raise
+            log.info("%s: writing %d links one by one", error, len(some))
+            await IntegrationActions(books.omnitron).write(some)
+    return batch
+
+
+async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[Link]) -> Batch:
+    batch = await batches.create()
+    books.batches.register(batch.pk, books.owner)
+    done = False
+    try:
+        if links:
+            await batches.commit(batch, books.content_type, links)
+        await batches.done(batch, links)
+        done = True
+    finally:
+        if not done:
+            await _fail_quietly(batches, batch)
+        # Left registered when even that failed, so that the next settle ends it.
+    books.batches.ended(batch.pk)
+    return batch
+
+
+async def _fail_quietly(batches: BatchRequests, batch: Batch) -> None:
+    """On the way out of an error, which is the one to be seen."""
+    try:
+        await batches.fail(batch.pk)
+    except IntegrationError as error:
+        log.warning("batch request %d could not be ended: %s", batch.pk, error)
+
+
+def _whole_orders(links: list[list[Link]]) -> Iterable[list[Link]]:
+    some: list[Link] = []
+    for of_one in links:
+        if some and len(some) + len(of_one) > OBJECTS_PER_BATCH:
+            yield some
+            some = []
+        some = [*some, *of_one]
+    if some:
+        yield some
+
+
+def _keep(books: Books, settlement: Settlement) -> list[Outcome]:
+    """Quarantine and parking; returns the outcomes that this run brought into quarantine, with their reason."""
+    now = books.now.isoformat()
+    waiting = {Result.QUARANTINED: books.quarantine, Result.PARKED: books.parked}
+    open_keys = {result: set(place.open_keys()) for result, place in waiting.items()}
+    new = []
+    for outcome in settlement.outcomes:
+        for result, place in waiting.items():
+            if outcome.result is result:
+                row = {
+                    "reason": outcome.reason,
+                    "field": outcome.field,
+                    "sentence": outcome.sentence,
+                    "record": settlement.records.get(outcome.key),
+                }
+                if place.put(outcome.key, row, run=books.run, now=now) and result is Result.QUARANTINED:
+                    new.append(outcome)
+            elif outcome.key in open_keys[result] and (outcome.result in SETTLED or result is Result.PARKED):
+                place.close(outcome.key, "superseded", now=now)
+    return new
+
+
+async def _report(books: Books, batches: BatchRequests, batch: Batch | None, told: list[Outcome]) -> None:
+    batch = batch or await _link_in_batch(books, batches, [])
+    reports = Reports(books.omnitron)
+    await asyncio.gather(*(_tell(books, reports, batch, outcome) for outcome in told))
+
+
+async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
+    if outcome.location:
+        place = outcome.location
+        await reports.unmapped_location(place["level"], place["name"], place["parents"], outcome.sentence)
+    for report in _reports_of(books, batch, outcome):
+        await reports.write(report)
+
+
+def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorReportDto]:
+    """Codes hold flow, key's hash and reason: the same news again is the same report."""
+    code = f"{books.flow}-{key_digest(outcome.key)}"
+    if outcome.result is Result.QUARANTINED:
+        text = f"{outcome.key}: {outcome.reason} in {outcome.field}: {outcome.sentence}"
+        yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, outcome.masked, books.now, ok=False)
+    for cut in outcome.cuts:
+        text = f"{outcome.key}: {cut['field']} was cut from {cut['length']} to {cut['limit']} characters"
+        yield report_on_batch(batch.pk, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)
+
+
+def verdict(balance: Balance, limits: ChannelLimits) -> str | None:
+    """Why the run is red, or None."""
+    if not balance.holds:
+        return "the balance does not hold: a record is missing or counted twice"
+    if balance.failed:
+        return f"{balance.failed} records failed in their last try; they are parked, and the next run begins with them"
+    allowed = max(limits.quarantine_floor, limits.quarantine_share * balance.distinct)
+    if balance.new_in_quarantine > allowed:
+        return f"{balance.new_in_quarantine} of {balance.distinct} records are new in quarantine: is a setting wrong?"
+    return None
