@@ -11,7 +11,8 @@ from order_integration.channels.commands import Connector, GetOrders, Record
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import ChannelCreateOrderDto, masked
 from order_integration.errors import ContractError, Reason, RecordError, RetriableError
-from order_integration.flows.outcomes import Outcome, Result
+from order_integration.flows.outcomes import Balance, Outcome, Result
+from order_integration.flows.settling import Settlement
 from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
@@ -246,3 +247,29 @@ async def _create(orders: Orders, item: _Item) -> Outcome:
     except RecordError as error:  # the order is ours and stays linked; its other content waits for a person
         return Outcome.quarantined(item.key, error, links=links, masked=masked(item.dto))
     return Outcome(item.key, Result.ALREADY_THERE, links=links)
+
+
+# settle ---------------------------------------------------------------------------------------------------------------
+
+
+def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settlement, Balance]:
+    """What all tasks of a run say, one outcome per key of the manifest.
+
+    A record that no push task gave account of (it was killed, say) is parked: the next run begins with it.
+    """
+    manifest = next(iter(chunks.read(MANIFEST)))
+    settlement = Settlement([])
+    for row in chunks.read(QUARANTINED):
+        settlement.records[row["key"]] = row.pop("record")
+        settlement.outcomes.append(Outcome.from_row(row))
+    for number, folder in enumerate(pushed):
+        said = {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)} if folder else {}
+        for row in chunks.read(f"{CHUNK}-{number:03}"):
+            settlement.records[row["key"]] = row["record"]
+            settlement.outcomes.append(said.get(row["key"]) or _unaccounted(row["key"]))
+    balance = Balance(rows=manifest["rows"], duplicates=manifest["duplicates"], distinct=manifest["distinct"])
+    return settlement, balance
+
+
+def _unaccounted(key: str) -> Outcome:
+    return Outcome(key, Result.PARKED, "push_failed", sentence="its push task left no outcome", failed=True)

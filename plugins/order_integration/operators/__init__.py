@@ -1,0 +1,1 @@
+"""The flows' steps as Airflow operators; thin."""

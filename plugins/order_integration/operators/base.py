@@ -1,0 +1,105 @@
+"""What every task of a flow has in common: its channel, its try, its staging, and what an error means to Airflow."""
+
+import asyncio
+import os
+from abc import abstractmethod
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowFailException
+
+from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
+from order_integration.errors import ConfigurationError, ContractError, RetriableError
+from order_integration.staging import URL_VARIABLE, Folder, Staging
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RETRIES = 3
+RETRY_DELAY = timedelta(minutes=1)  # doubles from try to try
+LONGEST_RETRY_DELAY = timedelta(minutes=15)
+
+
+class RetryByKind(RetryPolicy):
+    """A server that names a time is asked again then; everything else keeps the task's own back-off."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,  # noqa: ARG002
+        max_tries: int,  # noqa: ARG002
+        context: "Context | None" = None,  # noqa: ARG002
+    ) -> RetryDecision:
+        """Called in the task's process after a failure."""
+        if isinstance(exception, RetriableError) and exception.retry_after:
+            return RetryDecision.retry(timedelta(seconds=exception.retry_after), reason="the server named a time")
+        return RetryDecision.default()
+
+
+def staging() -> Staging:
+    """The staging area of this deployment: ORDER_INTEGRATION_STAGING, or a folder below AIRFLOW_HOME.
+
+    With more than one worker it has to be an object store that all of them reach.
+    """
+    home = os.path.expanduser(os.environ.get("AIRFLOW_HOME", "~/airflow"))  # noqa: PTH111
+    return Staging(os.environ.get(URL_VARIABLE, f"file://{home}/order_integration/staging"))
+
+
+def configured(name: str) -> ChannelConfig:
+    """The channel's settings as they are now.
+
+    Raises ConfigurationError when they are gone or can't be used.
+    """
+    channel = load_channels().get(name)
+    if channel is None:
+        raise ConfigurationError(f"channel {name} is not in the channel file any more")
+    if isinstance(channel, BrokenChannel):
+        raise ConfigurationError(channel.sentence)
+    return channel
+
+
+class FlowOperator(BaseOperator):
+    """One step of a flow for one channel. Subclasses write `run_step`."""
+
+    ui_color = "#eef4fb"
+
+    def __init__(self, *, flow: str, channel: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.flow = flow
+        self.channel = channel
+
+    def execute(self, context: "Context") -> Any:
+        """Run the step; what no retry can mend fails at once."""
+        try:
+            return asyncio.run(self.run_step(context, configured(self.channel)))
+        except (ConfigurationError, ContractError) as error:
+            raise AirflowFailException(str(error)) from error
+
+    @abstractmethod
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> Any:
+        """The step itself."""
+
+    def folder(self, context: "Context") -> Folder:
+        """Where this attempt leaves what it hands on."""
+        ti = context["ti"]
+        index = max(ti.map_index if ti.map_index is not None else -1, 0)
+        # A Clear gives a new id: what it stages shall not mix with what was staged before.
+        attempt = f"{self.task_id}-{index}-{ti.try_number}-{str(ti.id)[-8:]}"
+        return Folder.of_attempt(staging(), self.channel, self.flow, run_key(context), attempt)
+
+
+def run_key(context: "Context") -> str:
+    """A run's name, unique over all DAGs."""
+    return f"{context['ti'].dag_id}/{context['ti'].run_id}"
+
+
+def is_last_try(context: "Context") -> bool:
+    """Whether Airflow will not try this task again by itself."""
+    ti = context["ti"]
+    return bool(ti.try_number > (ti.max_tries or 0))
+
+
+def now() -> datetime:
+    """The current time, zoned."""
+    return datetime.now(UTC)

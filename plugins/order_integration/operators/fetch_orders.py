@@ -1,0 +1,198 @@
+"""Flow 1's four steps. The flow itself is imported when a step runs: Airflow parses this file for every task."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from order_integration.channels.registry import ChannelConfig
+from order_integration.errors import ConfigurationError, LockedError, RetriableError
+from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
+from order_integration.operators.metrics import count_records
+from order_integration.staging import Folder, OpenBatches, Waiting
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from order_integration.flows.windows import Reading
+
+# XCom: the keys besides return_value, which always is a mapping of ids and counts.
+CHUNKS = "chunks"
+OUTCOMES = "outcomes"
+
+LOCK_POLL = timedelta(seconds=30)
+LOCK_PATIENCE = timedelta(hours=6)
+
+
+class FetchOrders(FlowOperator):
+    """Stage the channel's orders of the run's window as they come."""
+
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
+        """Returns the folder, the window that was really read, and counts."""
+        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
+        from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
+
+        reading = window_of(context, channel)
+        connector = ChannelHook(channel).get_conn()
+        async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
+            identifier = await flow.preflight(omnitron, channel.catalog_id)
+        window, folder = reading.window, self.folder(context)
+        self.log.info("reading %s from %s to %s", channel.name, window.start.isoformat(), window.end.isoformat())
+        async with connector:
+            counts = await flow.fetch(connector, reading, Waiting.parked(staging(), channel.name, self.flow), folder)
+        return {
+            **counts,
+            "folder": folder.path,
+            "window_start": window.start.isoformat(),
+            "window_end": window.end.isoformat(),
+            "fresh_from": reading.fresh_from.isoformat(),
+            "identifier": identifier,
+        }
+
+
+class TransformOrders(FlowOperator):
+    """Raw records become DTOs in chunks; what can't be one is set apart."""
+
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
+        """Returns the folder and counts; XCom `chunks` is what push is mapped over."""
+        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
+
+        fetched = context["ti"].xcom_pull(task_ids="fetch")
+        folder = self.folder(context)
+        manifest = await flow.transform(
+            ChannelHook(channel).get_conn(),
+            Folder(staging(), fetched["folder"]),
+            datetime.fromisoformat(fetched["fresh_from"]),
+            fetched["identifier"],
+            folder,
+        )
+        context["ti"].xcom_push(key=CHUNKS, value=list(range(manifest["chunks"])))
+        self.log.info("%s", manifest)
+        return {**manifest, "folder": folder.path}
+
+
+class PushOrders(FlowOperator):
+    """Create one chunk's orders in Omnitron; leave one outcome a record."""
+
+    def __init__(self, *, chunk: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chunk = chunk
+
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, int]:
+        """Returns counts by result.
+
+        Raises RetriableError while some records may still pass; outcomes are published before.
+        """
+        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.flows.outcomes import Balance  # noqa: PLC0415
+        from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
+
+        ti = context["ti"]
+        chunks = Folder(staging(), ti.xcom_pull(task_ids="transform", map_indexes=-1)["folder"])
+        rows = list(chunks.read(f"{flow.CHUNK}-{self.chunk:03}"))
+        hook = OmnitronHook(channel.omnitron_connection)
+        async with hook.channel(channel, share=channel.limits.push_tasks) as omnitron:
+            orders = await flow.prepared(omnitron, channel, run_key(context))
+            outcomes = await flow.push(orders, rows, last_try=is_last_try(context))
+        folder = self.folder(context)
+        folder.write(flow.OUTCOMES, (outcome.as_row() for outcome in outcomes))
+        ti.xcom_push(key=OUTCOMES, value=folder.path)
+        balance = Balance()
+        balance.count(outcomes)
+        self.log.info("%s", dict(balance.results))
+        if balance.failed:
+            raise RetriableError(f"{balance.failed} of {len(outcomes)} orders failed; the others are done")
+        return dict(balance.results)
+
+
+class SettleOrders(FlowOperator):
+    """Link, report, quarantine, balance; decides alone whether the run is green."""
+
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
+        """Returns the run's table."""
+        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.flows.outcomes import as_table  # noqa: PLC0415
+        from order_integration.flows.settling import settle, verdict  # noqa: PLC0415
+        from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
+
+        transformed = context["ti"].xcom_pull(task_ids="transform", map_indexes=-1)
+        if not transformed:
+            raise AirflowFailException("nothing to settle: fetch or transform failed, see their logs")
+        chunks = Folder(staging(), transformed["folder"])
+        pushed = self._pushed(context, transformed["chunks"])
+        settlement, balance = flow.collected(chunks, pushed)
+        async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
+            await settle(self._books(context, channel, omnitron), settlement, balance)
+        table = balance.as_row()
+        self.log.info("%s of %s\n%s", self.flow, channel.name, as_table(table))
+        count_records(self.flow, channel.name, table)
+        if sentence := verdict(balance, channel.limits):
+            context["ti"].xcom_push(key="return_value", value=table)
+            raise AirflowFailException(sentence)
+        return table
+
+    def execute(self, context: "Context", waiting_since: str | None = None) -> Any:
+        """Like any step; but while somebody else's batch request is in the way, wait without a slot or a try."""
+        try:
+            return super().execute(context)
+        except LockedError as error:
+            since = datetime.fromisoformat(waiting_since) if waiting_since else now()
+            if now() - since > LOCK_PATIENCE:
+                raise
+            self._wait(error, since)
+
+    def _wait(self, error: LockedError, since: datetime) -> None:
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
+
+        self.log.warning("waiting since %s: %s", since.isoformat(timespec="seconds"), error)
+        self.defer(
+            trigger=TimeDeltaTrigger(LOCK_POLL), method_name="resume", kwargs={"waiting_since": since.isoformat()}
+        )
+
+    def resume(self, context: "Context", event: object = None, *, waiting_since: str) -> Any:  # noqa: ARG002
+        """Called by Airflow after the wait."""
+        return self.execute(context, waiting_since)
+
+    def _pushed(self, context: "Context", chunks: int) -> list[Folder | None]:
+        found = context["ti"].xcom_pull(task_ids="push", key=OUTCOMES, map_indexes=list(range(chunks))) or []
+        paths = [*found, *[None] * (chunks - len(found))]
+        return [Folder(staging(), path) if path else None for path in paths]
+
+    def _books(self, context: "Context", channel: ChannelConfig, omnitron: Any) -> Any:
+        from order_integration.flows.settling import Books  # noqa: PLC0415
+
+        ti, area = context["ti"], staging()
+        return Books(
+            omnitron,
+            self.flow,
+            "order",
+            Waiting.quarantine(area, channel.name, self.flow),
+            Waiting.parked(area, channel.name, self.flow),
+            OpenBatches(area, channel.name, self.flow),
+            {
+                "dag": ti.dag_id,
+                "run": run_key(context),
+                "task": ti.task_id,
+                "map_index": ti.map_index,
+                "try": ti.try_number,
+            },
+            now(),
+        )
+
+
+def window_of(context: "Context", channel: ChannelConfig) -> "Reading":
+    """Scheduled and backfill runs read their data interval, manual ones what was typed.
+
+    Raises ConfigurationError for a manual run without a window, or on a slot of the schedule.
+    """
+    from order_integration.flows import windows  # noqa: PLC0415
+
+    run, params = context["dag_run"], context["params"]
+    if str(run.run_type) == "manual":
+        windows.refuse_occupied_slot(channel, run.logical_date)
+        return windows.by_hand(params.get("window_start"), params.get("window_end"))
+    if run.data_interval_start is None or run.data_interval_end is None:
+        raise ConfigurationError(f"a run of type {run.run_type} has no data interval; trigger it by hand with a window")
+    return windows.scheduled(channel, run.data_interval_start, run.data_interval_end, now())

@@ -1,0 +1,99 @@
+"""What every flow's DAG has: one per channel, its window, its tags, its retries, its manual form."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_parsing_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
+from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RETRY_DELAY, RetryByKind
+
+LONGEST_RUN = timedelta(hours=6)
+LONGEST_TASK = timedelta(hours=2)
+RUNS_AT_ONCE = 2
+BEFORE_ALL_WINDOWS = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in UTC; a broken channel has no date of its own
+
+
+def dag_id(flow: str, channel: str) -> str:
+    """`fetch_orders__medusa`."""
+    return f"{flow}__{channel}"
+
+
+def build(flow: str, doc: str, tasks: Callable[[ChannelConfig], Any]) -> None:
+    """One DAG per configured channel; a task that runs parses this too, and builds only its own."""
+    for name, channel in _wanted(flow):
+        if isinstance(channel, BrokenChannel):
+            _broken(flow, channel)
+        else:
+            with _inbound(flow, name, channel, doc):
+                tasks(channel)
+
+
+def _wanted(flow: str) -> Iterator[tuple[str, ChannelConfig | BrokenChannel]]:
+    only = get_parsing_context().dag_id
+    for channel in load_channels().values():
+        if only in (None, dag_id(flow, channel.name)):
+            yield channel.name, channel
+
+
+def _inbound(flow: str, name: str, channel: ChannelConfig, doc: str) -> DAG:
+    return DAG(
+        dag_id(flow, name),
+        description=f"{doc.strip().splitlines()[0]} Channel: {name}.",
+        doc_md=doc,
+        # A plain cron text would give windows of no length.
+        schedule=CronDataIntervalTimetable(channel.schedule, timezone=channel.timezone),
+        start_date=channel.active_from,
+        catchup=channel.catchup,
+        max_active_runs=RUNS_AT_ONCE,
+        dagrun_timeout=LONGEST_RUN,
+        tags={flow, name, "order_integration"},
+        default_args=_task_policies(channel.owner),
+        params={
+            "window_start": Param(
+                None, **moment, title="From", description="Manual runs only: first moment, with zone"
+            ),
+            "window_end": _moment("To", "Manual runs only: first moment no longer read"),
+        },
+        render_template_as_native_obj=False,
+    )
+
+
+def _moment(title: str, description: str) -> Param:
+    # Airflow does not enforce the format; the fetch task does.
+    return Param(None, description, type=["null", "string"], format="date-time", title=title)
+
+
+def _task_policies(owner: str) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "retries": RETRIES,
+        "retry_delay": RETRY_DELAY,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": LONGEST_RETRY_DELAY,
+        "retry_policy": RetryByKind(),
+        "execution_timeout": LONGEST_TASK,
+        "depends_on_past": False,
+    }
+
+
+def _broken(flow: str, channel: BrokenChannel) -> None:
+    """The sentence where the team looks for the channel: in its DAG."""
+    with DAG(
+        dag_id(flow, channel.name),
+        description=channel.sentence,
+        doc_md=f"**Wrong configuration.** {channel.sentence}",
+        schedule=None,
+        start_date=BEFORE_ALL_WINDOWS,
+        catchup=False,
+        tags={flow, channel.name, "order_integration", "broken"},
+        default_args={"owner": "data-team"},
+    ):
+
+        @task(task_id="configuration")
+        def say(sentence: str) -> None:
+            raise AirflowFailException(sentence)
+
+        say(channel.sentence)

@@ -1,0 +1,24 @@
+"""Metric names, and the one place that emits them (StatsD or OpenTelemetry, as Airflow is configured)."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Metric(StrEnum):
+    """Counters and gauges of this package."""
+
+    RECORDS = "order_integration.records"  # by flow, channel, result
+    QUARANTINED = "order_integration.quarantined"  # by flow, channel, reason
+
+
+def count_records(flow: str, channel: str, table: Mapping[str, Any]) -> None:
+    """A run's table as metrics."""
+    from airflow.sdk.observability.stats import Stats  # noqa: PLC0415
+
+    tags = {"flow": flow, "channel": channel}
+    for result, count in table.items():
+        if isinstance(count, int) and not isinstance(count, bool) and count:
+            Stats.incr(Metric.RECORDS.value, count, tags={**tags, "result": result})
+    for reason, count in table["reasons"].items():
+        Stats.incr(Metric.QUARANTINED.value, count, tags={**tags, "reason": reason})
