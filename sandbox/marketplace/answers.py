@@ -29,14 +29,14 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(text.encode(), status, media_type="application/json")
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     return cast("Store", request.app.state.store)
 
 
 StoreOf = Annotated[Store, Depends(_store)]
 
 
-def check_key(request: Request) -> None:
+async def check_key(request: Request) -> None:
     """Every call of the API says who calls."""
     given = request.headers.get("X-Api-Key", "")
     if not hmac.compare_digest(given.encode(), request.app.state.api_key.encode()):

@@ -34,7 +34,8 @@ def new_order(rng: random.Random, *, seed: int, order_id: int, number: str, buye
     """What somebody buys at that moment; the sums hold to the last kuruş."""
     who, home = buyers.buyer(seed, buyer), buyers.home(seed, buyer)
     carrier, carrier_name = rng.choice(CARRIERS)
-    placed = moment(at_ms).astimezone(ISTANBUL).replace(microsecond=0) - timedelta(seconds=rng.randint(1, 90))
+    # A payment takes a while to be confirmed, equally long for one buyer's orders: a later one was placed later.
+    placed = moment(at_ms).astimezone(ISTANBUL).replace(microsecond=0) - timedelta(seconds=1 + buyer % 90)
     gift = rng.random() < 0.12
     body = {
         "orderId": order_id,

@@ -88,6 +88,7 @@ def test_a_taken_number_is_that_of_an_earlier_order_which_arrives():
     assert earlier.number == later.number
     assert earlier.id != later.id
     assert earlier.modified_at < later.modified_at
+    assert (earlier.body["placedAt"], earlier.id) < (later.body["placedAt"], later.id)
     assert (earlier.expected, later.expected) == ("arrives", "quarantined")
 
 
