@@ -38,7 +38,9 @@ def create_app(database: str, world: dict[str, Any] | None = None) -> FastAPI:
         yield
         sandbox.db.close()
 
-    app = FastAPI(title="Sandbox Omnitron", version="1", lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(
+        title="Sandbox Omnitron", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+    )
     app.state.sandbox = sandbox
     for resource in RESOURCES:
         resource.install(app, sandbox)

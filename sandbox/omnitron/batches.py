@@ -88,8 +88,6 @@ def change_batch_request(call: Call) -> Row:
         said["content_type"] = _commit(call, batch, said.get("content_type"), objects)
     elif status in {"done", "fail"} and "status" in said:
         end(call, batch, status, _clean_objects(call, objects or []))
-    elif objects:
-        raise invalid("objects", "Objects come with commit, done or fail.")
     call.db.update("batch_requests", batch["pk"], {key: value for key, value in said.items() if _told(key, value)})
     return batch_request(call)
 

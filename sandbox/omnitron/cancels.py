@@ -8,7 +8,7 @@ from sandbox.omnitron.database import Row, shown
 from sandbox.omnitron.errors import ApiError, invalid, refused
 from sandbox.omnitron.fields import Field, FieldError, Fields, clean, whole
 from sandbox.omnitron.listing import DATES, Where, filters, page
-from sandbox.omnitron.orders import items_of, settle_status
+from sandbox.omnitron.orders import check_cancel_status, items_of, settle_status
 
 routes = Routes("cancellations", scoped=True)
 
@@ -60,6 +60,10 @@ def cancel(call: Call) -> Row:
     _check_parameters(order, said)
     items = _chosen(call, order, said)
     reasons = _reasons(call, items, said["reasons"])
+    for item in items:
+        if item["cancel_status"] == "waiting":
+            raise refused(f"The item {item['pk']} has a cancellation that is waiting.", "order_cancel_100_1")
+        check_cancel_status(item["cancel_status"], "waiting")
     kind = _kind(items)
     plan = {**said, "channel": order["channel"], "status": "waiting", "cancellation_type": kind, "reasons": reasons}
     plan["items"] = [item["pk"] for item in items]

@@ -55,7 +55,7 @@ def tell(db: Database, world: dict[str, Any]) -> dict[str, int]:
         raise invalid(unknown[0][:100], f"There is no such section; there are {', '.join(SECTIONS)}.")
     news = {}
     for section in SECTIONS:  # in this order: a channel needs its catalog
-        entries = world.get(section) or []
+        entries = world.get(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise invalid(section, "Expected a list of dictionaries.")
         news[section] = sum(_tell_entry(db, section, entry) for entry in entries)
