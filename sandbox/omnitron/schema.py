@@ -135,7 +135,7 @@ _TABLES = (
         "estimated_delivery_date:date attributes:json attributes_kwargs:json parent" + DATES,
         first=50001,
         hidden="channel",
-        indexes=("order", "channel"),
+        indexes=("order",),  # none on channel: SQLite would take it for an order's items, and read them all
     ),
     _table(
         "cancellation_plans",

@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.faults import running
 from sandbox.omnitron import create_app
-from tests.sandbox.conftest import WORLD, Omnitron
+from tests.sandbox.omnitron_client import WORLD, Omnitron
 
 
 def test_the_same_world_said_twice_changes_nothing(omnitron):
