@@ -11,8 +11,8 @@ the books. A run may be retried, cleared, run again or backfilled at any time: e
 * **fetch, after its retries**: the channel does not answer, or not in JSON. Nothing was written; clear the run once it
   answers.
 * **push**: Omnitron does not answer. The orders that did not pass are parked, and the next run begins with them.
-* **settle**: the table in its log counts every record, with reasons; Omnitron's Marketplace Logs name each order. Does it
-  say *staging expired*, clear the run from its fetch task.
+* **settle**: the table in its log counts every record, with reasons; Omnitron's Marketplace Logs name each order.
+  Where it says *staging expired*, clear the run from its fetch task.
 
 A single bad order turns nothing red: it waits in quarantine, is named in Omnitron's Marketplace Logs with its field and
 reason, and arrives by itself when it is read again after the mend.

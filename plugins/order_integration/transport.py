@@ -169,7 +169,7 @@ class HttpSession:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         asked = getattr(state.outcome.exception(), "retry_after", None) if state.outcome else None
-        backoff = tenacity.wait_exponential_jitter(initial=self._limits.first_wait, max=10.0, jitter=0.25)(state)
+        backoff = tenacity.wait_exponential_jitter(multiplier=self._limits.first_wait, max=10.0, jitter=0.25)(state)
         return max(asked or 0.0, backoff)
 
     async def _authorised(self, method: str, path: str, params: Params | None, body: Json) -> Json:

@@ -52,9 +52,7 @@ def _inbound(flow: str, name: str, channel: ChannelConfig, doc: str) -> DAG:
         tags={flow, name, "order_integration"},
         default_args=_task_policies(channel.owner),
         params={
-            "window_start": Param(
-                None, **moment, title="From", description="Manual runs only: first moment, with zone"
-            ),
+            "window_start": _moment("From", "Manual runs only: first moment read, with zone"),
             "window_end": _moment("To", "Manual runs only: first moment no longer read"),
         },
         render_template_as_native_obj=False,

@@ -63,7 +63,7 @@ class MedusaGetOrders(GetOrders):
                 return
             if not page:
                 raise ContractError("Medusa counts more orders than it lists")
-            query = {**data, "id[$gte]": str(page[-1]["id"])}
+            query = {**data, "id[$gt]": str(page[-1]["id"])}
 
     async def get_by_key(self, key: str) -> Record | None:
         """The order as it is now."""

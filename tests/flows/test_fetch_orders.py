@@ -1,0 +1,38 @@
+"""Flow 1 against the sandbox Omnitron: what becomes of good orders."""
+
+from tests.conftest import BackOffice
+from tests.flows.steps import Steps, results
+from tests.shelf import item, order
+
+
+def test_orders_arrive_with_their_customer_addresses_items_and_links(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    shelf(
+        order(
+            "1", items=[item("1"), item("1", unit=2, price="49.50"), item("1", line=2, price="0.50")], amount="110.00"
+        )
+    )
+
+    balance = steps.run()
+
+    assert results(balance) == {"created": 1}
+    assert steps.verdict(balance) is None
+    [row] = back_office.rows("orders")
+    assert (row["number"], row["currency"], row["amount"]) == ("N1", "try", "110.00")
+    assert row["date_placed"] == "2026-01-05T09:00:00.000000Z"
+    assert sorted(i["price"] for i in back_office.rows("order_items", order=row["pk"])) == ["0.50", "49.50", "50.00"]
+    assert back_office.linked("order") == {"1": row["pk"]}
+    assert set(back_office.linked("orderitem")) == {"1-1/1", "1-1/2", "1-2/1"}
+    assert [batch["status"] for batch in back_office.rows("batch_requests")] == ["done"]
+
+
+def test_a_second_run_creates_nothing(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(*(order(str(number), minutes=number) for number in range(5)))
+    steps.run()
+
+    balance = steps.run()
+
+    assert results(balance) == {"already_there": 5}
+    assert len(back_office.rows("orders")) == 5
+    assert len(back_office.rows("batch_requests")) == 1
