@@ -59,7 +59,7 @@ def shopper(number: int) -> Shopper:
         "last_name": last,
         "phone": f"+90 555 000 {number // 100 % 100:02d} {number % 100:02d}",
     }
-    company = {**person, **_place(chance), "company": names.company()} if chance.random() < 0.3 else None
+    company = {**person, **_place(chance), "company": f"{last} Ticaret Ltd. Şti."} if chance.random() < 0.3 else None
     return Shopper(
         number=number,
         first_name=first,
