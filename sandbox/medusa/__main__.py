@@ -15,17 +15,22 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=9100, help="of Medusa (9100)")
     parser.add_argument("--postgres-port", type=int, default=None, help="of its database (one above --port)")
     parser.add_argument("--orders", type=int, default=40, help="how many orders there should be at least (40)")
-    parser.add_argument("--stop", action="store_true", help="end both processes and nothing else")
+    end = parser.add_mutually_exclusive_group()
+    end.add_argument("--stop", action="store_true", help="end both processes and nothing else")
+    end.add_argument("--forget", action="store_true", help="end both processes and remove what the stand made")
     chosen = parser.parse_args()
     home = chosen.home.expanduser().resolve()
     try:
-        if chosen.stop:
-            answer = stand.stop(home)
+        if chosen.stop or chosen.forget:
+            answer = stand.forget(home) if chosen.forget else stand.stop(home)
         else:
             answer = stand.up(home, chosen.port, chosen.postgres_port or chosen.port + 1, chosen.orders)
     except StandError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here, --stop ends what runs", file=sys.stderr)
+        return 130
     print(json.dumps(answer), flush=True)
     return 0
 

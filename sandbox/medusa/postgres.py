@@ -36,7 +36,7 @@ class Postgres:
 
     def __init__(self, home: Path, port: int, tools: Tools) -> None:
         self.daemon = Daemon(home, "postgres", port, "--postgres-port", polite=signal.SIGINT)
-        self.user = _server_user()
+        self.user = server_user()
         self.folder = data_folder(home, self.user)
         self._tools = tools
 
@@ -108,7 +108,7 @@ def data_folder(home: Path, user: pwd.struct_passwd | None) -> Path:
     return Path("/var/tmp") / f"medusa-stand-{key}"  # noqa: S108  # its own, 0700, made anew by `create`
 
 
-def _server_user() -> pwd.struct_passwd | None:
+def server_user() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root; anybody else runs it as themselves."""
     if os.geteuid() != 0:
         return None

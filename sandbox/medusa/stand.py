@@ -1,6 +1,8 @@
 """The stand as a whole: what is up already stays, what is missing is made."""
 
+import contextlib
 import fcntl
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from sandbox.medusa.daemons import Daemon
 from sandbox.medusa.errors import StandError
 from sandbox.medusa.keys import Secrets
 from sandbox.medusa.orders import place_missing, placed_numbers
-from sandbox.medusa.postgres import Postgres
+from sandbox.medusa.postgres import Postgres, data_folder, server_user
 from sandbox.medusa.server import Medusa
 from sandbox.medusa.tools import find_tools
 
@@ -55,6 +57,18 @@ def stop(home: Path) -> dict[str, bool]:
     with _alone(home):
         # The port plays no part in stopping.
         return {name: Daemon(home, name, 0, "").stop() for name in ("medusa", "postgres")}
+
+
+def forget(home: Path) -> dict[str, bool]:
+    """End both processes and remove what the stand made; whatever else lies in `home` stays."""
+    ended = stop(home)
+    for folder in (home / "project", home / "database", data_folder(home, server_user())):
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in ("secrets.json", "medusa.log", "postgres.log", "lock"):
+        (home / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it isn't empty
+        home.rmdir()
+    return ended
 
 
 def _database(home: Path, postgres: Postgres, medusa: Medusa, say: Say) -> Secrets:

@@ -154,7 +154,7 @@ def stand(tmp_path_factory):
         assert done.returncode == 0, done.stderr
         yield json.loads(done.stdout)
     finally:
-        subprocess.run([*command, "--stop"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, "--stop" if kept else "--forget"], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.e2e
