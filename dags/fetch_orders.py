@@ -23,26 +23,24 @@ Trigger it **without a logical date** and with both `window_start` and `window_e
 (`2026-01-31T14:00:00+03:00`). Missed windows are better read by a backfill, which uses the schedule's own.
 """
 
-from airflow.sdk import XComArg
+from airflow.sdk import DAG
 
-from order_integration.channels.registry import ChannelConfig
-from order_integration.operators.fetch_orders import CHUNKS, FetchOrders, PushOrders, SettleOrders, TransformOrders
-from order_integration.operators.flow_dag import build
+from order_integration.operators.fetch_orders import FetchOrders, PushOrders, SettleOrders, TransformOrders
+from order_integration.operators.flow_dag import channels_of, inbound
 
 FLOW = "fetch_orders"
 
+for channel in channels_of(FLOW):
+    with DAG(**inbound(FLOW, channel, __doc__ or "")):
+        common = {"flow": FLOW, "channel": channel.name}
+        at_once = channel.limits.push_tasks
 
-def tasks(channel: ChannelConfig) -> None:
-    """fetch → transform → push (mapped) → settle."""
-    common = {"flow": FLOW, "channel": channel.name}
-    fetch = FetchOrders(task_id="fetch", **common)
-    transform = TransformOrders(task_id="transform", **common)
-    push = PushOrders.partial(task_id="push", max_active_tis_per_dagrun=channel.limits.push_tasks, **common).expand(
-        chunk=XComArg(transform, CHUNKS)
-    )
-    # The only leaf, so that it alone decides the run's colour; one at a time, since a batch request is a lock.
-    settle = SettleOrders(task_id="settle", trigger_rule="all_done", max_active_tis_per_dag=1, **common)
-    fetch >> transform >> push >> settle
+        fetch = FetchOrders(task_id="fetch", **common)
+        transform = TransformOrders(task_id="transform", **common)
+        push = PushOrders.partial(task_id="push", max_active_tis_per_dagrun=at_once, **common).expand(
+            chunk=transform.output
+        )
+        # The only leaf, so that it alone decides the run's colour; one at a time, since a batch request is a lock.
+        settle = SettleOrders(task_id="settle", trigger_rule="all_done", max_active_tis_per_dag=1, **common)
 
-
-build(FLOW, __doc__ or "", tasks)
+        fetch >> transform >> push >> settle

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from order_integration.flows.windows import Reading
 
-# XCom: the keys besides return_value, which always is a mapping of ids and counts.
-CHUNKS = "chunks"
-OUTCOMES = "outcomes"
+# XCom keys besides return_value. All values are ids, paths and counts.
+TRANSFORMED = "transformed"  # return_value is the list of chunks: Airflow maps over nothing else
+OUTCOMES = "outcomes"  # published before a push fails, so that settle can link what was created
 
 LOCK_POLL = timedelta(seconds=30)
 LOCK_PATIENCE = timedelta(hours=6)
@@ -54,8 +54,8 @@ class FetchOrders(FlowOperator):
 class TransformOrders(FlowOperator):
     """Raw records become DTOs in chunks; what can't be one is set apart."""
 
-    async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
-        """Returns the folder and counts; XCom `chunks` is what push is mapped over."""
+    async def run_step(self, context: "Context", channel: ChannelConfig) -> list[int]:
+        """Returns the numbers of the chunks, for push to be mapped over."""
         from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
 
@@ -68,9 +68,9 @@ class TransformOrders(FlowOperator):
             fetched["identifier"],
             folder,
         )
-        context["ti"].xcom_push(key=CHUNKS, value=list(range(manifest["chunks"])))
+        context["ti"].xcom_push(key=TRANSFORMED, value={**manifest, "folder": folder.path})
         self.log.info("%s", manifest)
-        return {**manifest, "folder": folder.path}
+        return list(range(manifest["chunks"]))
 
 
 class PushOrders(FlowOperator):
@@ -90,7 +90,7 @@ class PushOrders(FlowOperator):
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
         ti = context["ti"]
-        chunks = Folder(staging(), ti.xcom_pull(task_ids="transform", map_indexes=-1)["folder"])
+        chunks = Folder(staging(), _transformed(context)["folder"])
         rows = list(chunks.read(f"{flow.CHUNK}-{self.chunk:03}"))
         hook = OmnitronHook(channel.omnitron_connection)
         async with hook.channel(channel, share=channel.limits.push_tasks) as omnitron:
@@ -117,7 +117,7 @@ class SettleOrders(FlowOperator):
         from order_integration.flows.settling import settle, verdict  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-        transformed = context["ti"].xcom_pull(task_ids="transform", map_indexes=-1)
+        transformed = _transformed(context)
         if not transformed:
             raise AirflowFailException("nothing to settle: fetch or transform failed, see their logs")
         chunks = Folder(staging(), transformed["folder"])
@@ -182,6 +182,11 @@ class SettleOrders(FlowOperator):
         )
 
 
+def _transformed(context: "Context") -> Any:
+    # Without map_indexes a mapped task would look for the value of its own index.
+    return context["ti"].xcom_pull(task_ids="transform", key=TRANSFORMED, map_indexes=-1)
+
+
 def window_of(context: "Context", channel: ChannelConfig) -> "Reading":
     """Scheduled and backfill runs read their data interval, manual ones what was typed.
 
@@ -190,7 +195,7 @@ def window_of(context: "Context", channel: ChannelConfig) -> "Reading":
     from order_integration.flows import windows  # noqa: PLC0415
 
     run, params = context["dag_run"], context["params"]
-    if str(run.run_type) == "manual":
+    if run.run_type == "manual":
         windows.refuse_occupied_slot(channel, run.logical_date)
         return windows.by_hand(params.get("window_start"), params.get("window_end"))
     if run.data_interval_start is None or run.data_interval_end is None:

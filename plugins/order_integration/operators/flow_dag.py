@@ -1,6 +1,6 @@
 """What every flow's DAG has: one per channel, its window, its tags, its retries, its manual form."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,42 +21,40 @@ def dag_id(flow: str, channel: str) -> str:
     return f"{flow}__{channel}"
 
 
-def build(flow: str, doc: str, tasks: Callable[[ChannelConfig], Any]) -> None:
-    """One DAG per configured channel; a task that runs parses this too, and builds only its own."""
-    for name, channel in _wanted(flow):
+def channels_of(flow: str) -> Iterator[ChannelConfig]:
+    """The channels to build a DAG for: all, or only that of the task that is about to run.
+
+    A channel that is configured wrongly gets its DAG here: one task that fails with the sentence.
+    """
+    only = get_parsing_context().dag_id
+    for channel in load_channels().values():
+        if only not in (None, dag_id(flow, channel.name)):
+            continue
         if isinstance(channel, BrokenChannel):
             _broken(flow, channel)
         else:
-            with _inbound(flow, name, channel, doc):
-                tasks(channel)
+            yield channel
 
 
-def _wanted(flow: str) -> Iterator[tuple[str, ChannelConfig | BrokenChannel]]:
-    only = get_parsing_context().dag_id
-    for channel in load_channels().values():
-        if only in (None, dag_id(flow, channel.name)):
-            yield channel.name, channel
-
-
-def _inbound(flow: str, name: str, channel: ChannelConfig, doc: str) -> DAG:
-    return DAG(
-        dag_id(flow, name),
-        description=f"{doc.strip().splitlines()[0]} Channel: {name}.",
-        doc_md=doc,
+def inbound(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
+    """What the DAGs of flows from a channel to Omnitron have in common."""
+    return {
+        "dag_id": dag_id(flow, channel.name),
+        "description": f"{doc.strip().splitlines()[0]} Channel: {channel.name}.",
+        "doc_md": doc,
         # A plain cron text would give windows of no length.
-        schedule=CronDataIntervalTimetable(channel.schedule, timezone=channel.timezone),
-        start_date=channel.active_from,
-        catchup=channel.catchup,
-        max_active_runs=RUNS_AT_ONCE,
-        dagrun_timeout=LONGEST_RUN,
-        tags={flow, name, "order_integration"},
-        default_args=_task_policies(channel.owner),
-        params={
+        "schedule": CronDataIntervalTimetable(channel.schedule, timezone=channel.timezone),
+        "start_date": channel.active_from,
+        "catchup": channel.catchup,
+        "max_active_runs": RUNS_AT_ONCE,
+        "dagrun_timeout": LONGEST_RUN,
+        "tags": {flow, channel.name, "order_integration"},
+        "default_args": _task_policies(channel.owner),
+        "params": {
             "window_start": _moment("From", "Manual runs only: first moment read, with zone"),
             "window_end": _moment("To", "Manual runs only: first moment no longer read"),
         },
-        render_template_as_native_obj=False,
-    )
+    }
 
 
 def _moment(title: str, description: str) -> Param:
