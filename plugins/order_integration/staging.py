@@ -176,17 +176,19 @@ class OpenBatches:
     channel: str
     flow: str
 
-    def register(self, pk: int, owner: Row) -> None:
-        """`owner`: dag, run, task, map index, try."""
-        self.staging.write(self._path(pk), dumps({**owner, "pk": pk}).encode())
+    def register(self, pk: int, owner: Row, objects: list[Row]) -> None:
+        """`owner`: dag, run, task, map index, try; `objects`: what is about to be committed, to finish it by."""
+        self.staging.write(self._path(pk), dumps({**owner, "pk": pk, "objects": objects}).encode())
 
     def ended(self, pk: int) -> None:
         """Forget one that has ended."""
         self.staging.remove(self._path(pk))
 
-    def all(self) -> list[int]:
-        """pks of all that are registered."""
-        return [int(name.removesuffix(".json")) for name in self.staging.names(f"batches/{self.channel}/{self.flow}")]
+    def all(self) -> list[Row]:
+        """All that are registered, as they were."""
+        folder = f"batches/{self.channel}/{self.flow}"
+        found = (self.staging.read(f"{folder}/{name}") for name in self.staging.names(folder))
+        return [loads(content) for content in found if content]
 
     def _path(self, pk: int) -> str:
         return f"batches/{self.channel}/{self.flow}/{pk}.json"

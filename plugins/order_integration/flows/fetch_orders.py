@@ -192,10 +192,11 @@ async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[O
 
 @dataclass(frozen=True)
 class _Known:
-    """What is linked already: orders by key, and the channel's ids of items."""
+    """What is linked already: orders by key, the channel's ids of items, and ids with more than one order."""
 
     rows: dict[str, Row]
     item_ids: set[str]
+    ambiguous: set[str]
 
 
 async def _known(orders: Orders, items: list[_Item]) -> _Known:
@@ -203,12 +204,11 @@ async def _known(orders: Orders, items: list[_Item]) -> _Known:
     actions = IntegrationActions(orders.omnitron)
     found = await actions.by_remote_id("order", (item.dto.order.remote_id for item in items))
     pks = {remote_id: int(rows[0]["object_id"]) for remote_id, rows in found.items() if len(rows) == 1}
-    if several := sorted(remote_id for remote_id, rows in found.items() if len(rows) > 1):
-        raise ContractError("several orders of Omnitron are linked with one order of the channel", key=several[0])
     rows = await orders.by_pk(pks.values())
     known = [item for item in items if pks.get(item.dto.order.remote_id) in rows]
     linked_items = await actions.by_remote_id("orderitem", (u.remote_id for i in known for u in i.dto.order_item))
-    return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, set(linked_items))
+    ambiguous = {remote_id for remote_id, rows in found.items() if len(rows) > 1}
+    return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, set(linked_items), ambiguous)
 
 
 async def _push_group(orders: Orders, group: list[_Item], known: _Known, *, last_try: bool) -> list[Outcome]:
@@ -217,12 +217,10 @@ async def _push_group(orders: Orders, group: list[_Item], known: _Known, *, last
 
 async def _push_one(orders: Orders, item: _Item, known: _Known, *, last_try: bool) -> Outcome:
     try:
-        if item.key in known.rows:
-            return await _check(orders, item, known)
-        return await _create(orders, item)
+        return await (_check(orders, item, known) if item.key in known.rows else _create(orders, item, known))
     except RecordError as error:
         return Outcome.quarantined(item.key, error, masked=masked(item.dto))
-    except RetriableError as error:
+    except (RetriableError, ContractError) as error:
         result = Result.PARKED if last_try else Result.FAILED
         return Outcome(item.key, result, type(error).__name__, sentence=str(error), failed=True)
 
@@ -236,8 +234,10 @@ async def _check(orders: Orders, item: _Item, known: _Known) -> Outcome:
     return Outcome(item.key, result, links=() if whole else tuple(await orders.links(row)))
 
 
-async def _create(orders: Orders, item: _Item) -> Outcome:
+async def _create(orders: Orders, item: _Item, known: _Known) -> Outcome:
     order = item.dto.order
+    if order.remote_id in known.ambiguous:
+        raise RecordError(Reason.CONFLICT, "order.remote_id", "several orders of Omnitron are linked with this id")
     created = await orders.create(item.dto, order.modified_at or order.created_at)
     links = tuple(await orders.links(created.row))
     if created.by_this_run:

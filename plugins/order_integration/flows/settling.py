@@ -6,7 +6,7 @@ Every step may be done again: a commit of the same links, the same report, the s
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto
 from order_integration.errors import IntegrationError, LockedError
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
-from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
+from order_integration.omnitron.batch_requests import ENDED, Batch, BatchRequests, BatchStatus
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.reports import Reports, report_on_batch
@@ -69,10 +69,18 @@ async def settle(books: Books, settlement: Settlement, balance: Balance) -> None
 
 
 async def end_left_over(books: Books, batches: BatchRequests) -> None:
-    """A killed try may have left a batch request open, with its lock; settle runs one at a time, so it is nobody's."""
-    for pk in books.batches.all():
-        log.warning("ending batch request %d, which an earlier try left open", pk)
-        await batches.fail(pk)
+    """A killed try may have left a batch request open, with its lock; settle runs one at a time, so it is nobody's.
+
+    What was committed is finished, not failed: its links are right, whatever became of the try.
+    """
+    for row in books.batches.all():
+        pk, links = int(row["pk"]), [Link(**one) for one in row["objects"]]
+        status = await batches.status(pk)
+        log.warning("batch request %d was left open by an earlier try, in %s", pk, status)
+        if status == BatchStatus.COMMIT:
+            await batches.done(pk, links)
+        elif status not in ENDED:
+            await batches.fail(pk)
         books.batches.ended(pk)
 
 
@@ -92,12 +100,12 @@ async def _link(books: Books, batches: BatchRequests, links: list[list[Link]]) -
 
 async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[Link]) -> Batch:
     batch = await batches.create()
-    books.batches.register(batch.pk, books.owner)
+    books.batches.register(batch.pk, books.owner, [asdict(link) for link in links])
     done = False
     try:
         if links:
             await batches.commit(batch, books.content_type, links)
-        await batches.done(batch, links)
+        await batches.done(batch.pk, links)
         done = True
     finally:
         if not done:

@@ -65,9 +65,9 @@ class BatchRequests:
                     ) from error
             raise
 
-    async def done(self, batch: Batch, links: Sequence[Link] = ()) -> None:
+    async def done(self, pk: int, links: Sequence[Link] = ()) -> None:
         """End it well, with the result of each object."""
-        await self._end(batch.pk, BatchStatus.DONE, [link.as_object() for link in links])
+        await self._end(pk, BatchStatus.DONE, [link.as_object() for link in links])
 
     async def fail(self, pk: int) -> None:
         """End it badly; its objects are no longer held. One that has ended already, either way, stays as it is."""
