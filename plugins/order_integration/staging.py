@@ -14,7 +14,9 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
 import gzip
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,27 @@ class Staging:
             self._fs.rm_file(f"{self._root}/{path}")  # type: ignore[attr-defined]
         except FileNotFoundError:
             return
+
+    def purge(self, folder: str, older_than: datetime) -> int:
+        """Remove the files below a folder that were written before a moment; returns how many."""
+        found = self._fs.find(f"{self._root}/{folder}")  # type: ignore[attr-defined]
+        old = [path for path in found if _zoned(self._fs.modified(path)) < older_than]  # type: ignore[attr-defined]
+        for path in old:
+            self._fs.rm_file(path)  # type: ignore[attr-defined]
+        if isinstance(self._fs, LocalFileSystem):  # type: ignore[attr-defined]
+            _remove_empty(Path(f"{self._root}/{folder}"))  # type: ignore[attr-defined]
+        return len(old)
+
+
+def _zoned(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _remove_empty(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            with suppress(OSError):  # not empty, or another task has just made it
+                path.rmdir()
 
 
 def _write_local(path: Path, content: bytes) -> None:

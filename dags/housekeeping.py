@@ -1,0 +1,28 @@
+"""Staged files of finished runs are removed after a week.
+
+They hold people's data, and only serve a Clear. A task that is cleared later than that fails with *staging expired*;
+clear its run from the fetch task instead.
+
+#### When it fails
+
+The staging area can't be reached or written (see the last line of its log). Nothing is lost; it does the rest tomorrow.
+"""
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG
+
+from order_integration.operators.housekeeping import PurgeStaging
+
+with DAG(
+    dag_id="housekeeping",
+    description="Removes staged files of finished runs after a week.",
+    doc_md=__doc__,
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    tags={"order_integration"},
+    default_args={"owner": "data-team", "retries": 2},
+):
+    PurgeStaging(task_id="purge_staging")
