@@ -1,0 +1,143 @@
+"""Processes that may outlive the command that starts them, and are ended by nobody but us.
+
+A pid is no identity: after a crash the number may belong to somebody else. So the pid file keeps the time at which the
+process started; and every process carries a mark in its environment, which its children inherit: what is left of a
+service whose first process died is found by it. Nothing without the mark is ever ended.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from sandbox.medusa.daemons import started_at
+from sandbox.run.errors import RunError
+
+MARK = "SANDBOX_RUN_SERVICE"
+STOP_SECONDS = 15.0
+KILL_SECONDS = 5.0
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Service:
+    """One long-running process and its descendants; `name` names its log and its pid file."""
+
+    name: str
+    folder: Path
+    port: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+    @property
+    def mark(self) -> str:
+        return f"{self.folder.resolve()}/{self.name}"
+
+    def pid(self) -> int | None:
+        """The pid while the process runs, and nothing when it ended or the number went to another process."""
+        kept = self._kept()
+        return int(kept["pid"]) if kept and started_at(int(kept["pid"])) == kept["started"] else None
+
+    def running_port(self) -> int | None:
+        """Where it listens, if it runs."""
+        kept = self._kept()
+        return int(kept["port"]) if kept and self.pid() else None
+
+    def start(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        """In a session of its own, so that Ctrl-C reaches us alone and we end things in order."""
+        self.stop()  # whatever a crash left behind
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                # SPT_NOENV: Airflow renames its processes, which would wipe the mark out.
+                env={**env, MARK: self.mark, "SPT_NOENV": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        kept = {"pid": process.pid, "started": started_at(process.pid), "port": self.port}
+        self.pid_file.write_text(json.dumps(kept))
+        process.returncode = 0  # it may outlive us; without this Python warns that it does
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Raises RunError with the end of the log when it dies or takes too long."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.pid() is None or time.monotonic() > deadline:
+                raise self.failure("did not come up")
+            time.sleep(0.2)
+
+    def stop(self) -> bool:
+        """End it with all its descendants, politely first; False when there was nothing to end."""
+        found = self._members()
+        for sign, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+            deadline = time.monotonic() + patience
+            _signal(self._members(), sign)
+            while self._members() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        self.pid_file.unlink(missing_ok=True)
+        return bool(found)
+
+    def failure(self, what: str) -> RunError:
+        """The sentence, with the end of the log."""
+        return RunError("\n".join([f"{self.name} {what}. The end of {self.log}:", *last_lines(self.log)]))
+
+    def _kept(self) -> dict[str, int | str] | None:
+        try:
+            return dict(json.loads(self.pid_file.read_text()))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _members(self) -> list[int]:
+        """The process and its descendants, wherever they moved to."""
+        marked = {pid for pid in psutil.pids() if _mark_of(pid) == self.mark}
+        first = self.pid()
+        return sorted(marked | ({first} if first else set()))
+
+
+def last_lines(path: Path, count: int = LOG_LINES) -> list[str]:
+    """The end of a log; nothing where there is none."""
+    return path.read_text(errors="replace").splitlines()[-count:] if path.exists() else []
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """No Ctrl-C in here: ending things takes seconds, and half of it would leave the other half running."""
+    kept = {sign: signal.signal(sign, signal.SIG_IGN) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for sign, handler in kept.items():
+            signal.signal(sign, handler)
+
+
+def _mark_of(pid: int) -> str | None:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return str(process.environ().get(MARK))
+    except (psutil.Error, OSError):  # gone, or not ours to look into
+        return None
+
+
+def _signal(pids: Sequence[int], sign: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, sign)

@@ -1,0 +1,165 @@
+"""Airflow on its embedded defaults: SQLite, LocalExecutor, four components, each a process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sandbox.run import world
+from sandbox.run.errors import RunError
+from sandbox.run.ports import LOOPBACK, Port, Ports
+from sandbox.run.processes import Service, last_lines
+from sandbox.run.state import REPOSITORY, Secrets, State, write_private
+
+USER = "admin"
+PARALLELISM = 4  # Airflow's own default starts 32 workers, 1.3 GB
+CHANNELS = Path(__file__).with_name("channels.yaml")
+READY_SECONDS = 120.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SchedulerStack:
+    """The four components and what they share."""
+
+    state: State
+    port: Port
+    secrets: Secrets
+
+    @property
+    def api_server(self) -> Service:
+        return Service("airflow-api-server", self.state.logs, self.port.number)
+
+    @property
+    def others(self) -> dict[str, Service]:
+        """By the component's name; what runs from an earlier start is kept."""
+        names = ("scheduler", "dag-processor", "triggerer")
+        return {name: Service(f"airflow-{name}", self.state.logs) for name in names}
+
+    def services(self) -> list[Service]:
+        """In the order in which they are ended: what starts tasks first, what tasks report to last."""
+        return [*self.others.values(), self.api_server]
+
+    def start(self, say: Say) -> list[Service]:
+        """Start what doesn't run yet, and return it; `wait` says when it answers."""
+        missing = [service for service in self.services() if service.pid() is None]
+        if not missing:
+            return []
+        self._migrate(say)
+        write_private(self.state.passwords, {USER: self.secrets.airflow_password})
+        # Log servers would listen on all interfaces; here the API server reads the files itself.
+        options = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
+        serve = ["--host", LOOPBACK, "--port", str(self.port.number), "--workers", "1"]
+        for name, service in {"api-server": self.api_server, **self.others}.items():
+            if service in missing:
+                self._start(service, name, serve if name == "api-server" else options.get(name, []))
+        return missing
+
+    def wait(self) -> None:
+        """Until every component is healthy."""
+        self.api_server.wait_until(self._answers, READY_SECONDS)
+        for name, service in self.others.items():
+            service.wait_until(lambda name=name: self._is_healthy(name), READY_SECONDS)  # type: ignore[misc]
+
+    def environment(self) -> dict[str, str]:
+        """Ours alone: settings of another Airflow of this person would change what is shown here."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "ORDER_INTEGRATION", "_AIRFLOW")) and name != "PYTHONPATH"
+        }
+        settings = {f"AIRFLOW__{name}": value for name, value in self._settings().items()}
+        own = {
+            "AIRFLOW_HOME": str(self.state.airflow),
+            "ORDER_INTEGRATION_CHANNELS": str(CHANNELS),
+            "ORDER_INTEGRATION_STAGING": f"file://{self.state.staging}",
+            "NO_PROXY": f"{LOOPBACK},localhost",
+            "no_proxy": f"{LOOPBACK},localhost",
+        }
+        return {**inherited, **settings, **own}
+
+    def _settings(self) -> dict[str, str]:
+        connections = f'{{"connections_file_path": "{self.state.connections}"}}'
+        return {
+            "CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": str(PARALLELISM),
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.port.url}/execution/",
+            "CORE__FERNET_KEY": self.secrets.fernet_key,
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.state.passwords),
+            "API__BASE_URL": self.port.url,
+            "API__SECRET_KEY": self.secrets.api_secret,
+            "API_AUTH__JWT_SECRET": self.secrets.jwt_secret,
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.state.airflow / 'airflow.db'}",
+            "SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+            "SECRETS__BACKEND_KWARGS": connections,
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # a flow's tasks follow each other closely
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+
+    def _migrate(self, say: Say) -> None:
+        """Once for a version of Airflow."""
+        stamp = self.state.airflow / "migrated"
+        wanted = version("apache-airflow")
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        say("Airflow's database …")
+        log = self.state.logs / "airflow-migrate.log"
+        with log.open("wb") as file:
+            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            done = subprocess.run(
+                command, cwd=self.state.airflow, env=self.environment(), stdout=file, stderr=file, check=False
+            )
+        if done.returncode:
+            raise RunError("\n".join([f"Airflow's database could not be made. The end of {log}:", *last_lines(log)]))
+        stamp.write_text(wanted)
+
+    def _start(self, service: Service, component: str, options: list[str]) -> None:
+        command = [sys.executable, "-m", "airflow", component, *options]
+        service.start(command, cwd=self.state.airflow, env=self.environment())
+
+    def _answers(self) -> bool:
+        return bool(self._health())
+
+    def _is_healthy(self, component: str) -> bool:
+        status = self._health().get(component.replace("-", "_")) or {}
+        return status.get("status") == "healthy"
+
+    def _health(self) -> dict[str, Any]:
+        try:
+            answer = httpx.get(f"{self.port.url}/api/v2/monitor/health", timeout=10, trust_env=False)
+            return dict(answer.json()) if answer.status_code == 200 else {}
+        except (httpx.TransportError, ValueError):
+            return {}
+
+
+def connections(state: State, ports: Ports, secrets: Secrets, medusa_key: str | None = None) -> None:
+    """Write Airflow's connections; Medusa's key is known once it runs, and kept."""
+    known = json.loads(state.connections.read_text()) if state.connections.exists() else {}
+    found = {
+        "omnitron": _http(ports.omnitron, world.USER, secrets.omnitron_password),
+        "marketplace": _http(ports.marketplace, "", secrets.marketplace_key),
+    }
+    if medusa_key:
+        found["medusa"] = _http(ports.medusa, "", medusa_key)
+    write_private(state.connections, {**known, **found})
+
+
+def _http(port: Port, login: str, password: str) -> dict[str, Any]:
+    return {
+        "conn_type": "http",
+        "host": f"http://{LOOPBACK}",
+        "port": port.number,
+        "login": login,
+        "password": password,
+    }
