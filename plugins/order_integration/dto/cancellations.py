@@ -1,11 +1,11 @@
 """Cancels, item updates and cancellation requests, in the directions they travel."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from order_integration.dto.fields import Dto, Id, Personal, ZonedDatetime, at_most, problem
+from order_integration.dto.fields import Dto, ExtraField, Id, Personal, ZonedDatetime, at_most, problem
 from order_integration.errors import Reason
 
 
@@ -65,5 +65,5 @@ class ChannelUpdateOrderItemDto(Dto):
     invoice_number: Annotated[str, at_most(128)] | None = None
     invoice_date: ZonedDatetime | None = None
     tracking_number: Annotated[str, at_most(256)] | None = None
-    extra_field: Annotated[dict[str, Any] | None, Personal()] = None
+    extra_field: Annotated[ExtraField | None, Personal()] = None
     modified_at: ZonedDatetime | None = None

@@ -1,5 +1,6 @@
 """The kinds of field that the DTOs are made of: exact money, zoned times, checked texts, and who may see them."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,17 +95,21 @@ Id = Annotated[str, required(255)]
 # Money and rates ------------------------------------------------------------------------------------------------------
 
 
+MOST_DIGITS = 18  # before the point: no amount has more, and `decimal` calculates exactly with 28 in all
+
+
 def _exact(value: object) -> Decimal:
     """A float has lost its digits before it got here, so it is refused like any other non-number."""
+    is_number = isinstance(value, str | int | Decimal) and not isinstance(value, bool) and "_" not in str(value)
     try:
-        number = Decimal(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else None
+        number = Decimal(value) if is_number else None  # type: ignore[arg-type]
     except InvalidOperation:
         number = None
-    if number is None or not number.is_finite():
+    if number is None or not number.is_finite() or number.adjusted() >= MOST_DIGITS:
         raise problem(Reason.MONEY_MALFORMED, "not an exact decimal number")
     if number < 0:
         raise problem(Reason.MONEY_NEGATIVE, "negative")
-    return number
+    return number.copy_abs()  # nothing is nothing: -0 is 0
 
 
 Money = Annotated[Decimal, BeforeValidator(_exact)]
@@ -167,7 +172,19 @@ def _in_our_time(value: datetime) -> datetime:
 
 
 ZonedDatetime = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
-ExtraField = Annotated[dict[str, Any], Personal()]  # free data: nobody can promise that it names no one
+
+
+def _whole_letters(value: dict[str, Any]) -> dict[str, Any]:
+    """Half a character (a lone surrogate) can stand in JSON, but no file, wire or database takes it."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:
+        raise problem(Reason.FIELD_MALFORMED, "holds half a character") from None
+    return value
+
+
+# Free data: nobody can promise that it names no one.
+ExtraField = Annotated[dict[str, Any], AfterValidator(_whole_letters), Personal()]
 
 
 class Dto(BaseModel):
@@ -190,15 +207,8 @@ def _masked_value(dto: BaseModel, name: str, *, deep: bool) -> Any:
         return MASK if value else value
     if not deep:
         return value
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: reports are staged and sent."""
     if isinstance(value, BaseModel):
         return masked(value)
     if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return value.isoformat() if isinstance(value, datetime) else value
+        return [masked(one) if isinstance(one, BaseModel) else one for one in value]
+    return value

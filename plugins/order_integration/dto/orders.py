@@ -4,10 +4,11 @@ Lengths are Omnitron's. What is longer is quarantined (`at_most`), or cut with a
 people (`cut_at`): notes, gift note, address title and notes. An address line is not free text: a parcel follows it.
 """
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from hashlib import sha256
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -90,8 +91,8 @@ class OrderItemDto(Dto):
     carrier_shipping_code: Annotated[str, at_most(256)] | None = None
     discount_amount: Money = Decimal(0)
     retail_price: Money = Decimal(0)
-    attributes: dict[str, Any] = Field(default_factory=dict)
-    attributes_kwargs: dict[str, Any] = Field(default_factory=dict)
+    attributes: ExtraField = Field(default_factory=dict)
+    attributes_kwargs: ExtraField = Field(default_factory=dict)
     parent: Annotated[str, at_most(255)] | None = None
     delivered_date: ZonedDatetime | None = None
     estimated_delivery_date: ZonedDatetime | None = None
@@ -173,6 +174,7 @@ class ChannelCreateOrderDto(Dto):
     def fingerprint(self) -> str:
         """A digest of what may not change after creation: number, currency, amount, items."""
         order = self.order
-        items = sorted(f"{item.remote_id}|{item.product}|{item.price.normalize():f}" for item in self.order_item)
-        content = "\n".join([order.number, order.currency, f"{order.amount.normalize():f}", *items])
+        items = sorted([item.remote_id, item.product, f"{item.price.normalize():f}"] for item in self.order_item)
+        # JSON, because an id may hold any character that could be put between two of them.
+        content = json.dumps([order.number, order.currency, f"{order.amount.normalize():f}", items])
         return sha256(content.encode()).hexdigest()[:32]
