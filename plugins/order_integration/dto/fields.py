@@ -207,8 +207,15 @@ def _masked_value(dto: BaseModel, name: str, *, deep: bool) -> Any:
         return MASK if value else value
     if not deep:
         return value
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: reports are staged and sent."""
     if isinstance(value, BaseModel):
         return masked(value)
     if isinstance(value, list):
-        return [masked(one) if isinstance(one, BaseModel) else one for one in value]
-    return value
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value.isoformat() if isinstance(value, datetime) else value
