@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from order_integration.channels.commands import ChannelConnection, GetOrders, GetUpdatedOrderItems, Window, WindowOn
 from order_integration.channels.marketplace import CONNECTOR
-from order_integration.channels.marketplace.mapping import order_dto, shared
+from order_integration.channels.marketplace.mapping import order_dto
 from order_integration.channels.marketplace.settings import MarketplaceSettings
 from order_integration.channels.registry import ChannelConfig, connector_class
-from order_integration.dto import ChannelCreateOrderDto, collected_cuts, record_error
+from order_integration.dto import ChannelCreateOrderDto, allotted, collected_cuts, record_error
 from order_integration.errors import ConfigurationError, ContractError, Reason, RecordError
 from order_integration.transport import dumps, loads
 from sandbox.faults import running
@@ -271,7 +271,7 @@ def test_money_is_exact_from_wire_to_dto():
 
 @given(st.decimals(0, 10**7, places=2), st.integers(1, 60), st.sampled_from(["0.01", "1", "0.001"]))
 def test_a_shared_amount_loses_nothing_and_no_unit_gets_much_more_than_another(amount, units, unit):
-    shares = shared(amount, units, Decimal(unit))
+    shares = allotted(amount, units, Decimal(unit))
 
     assert sum(shares) == amount
     assert len(shares) == units

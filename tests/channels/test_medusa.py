@@ -8,7 +8,8 @@ import pytest
 from medusa_kit import CANCELLED, LUMP_SUM, REGISTERED, TAX_INCLUSIVE, normalized, recorded, recorded_order
 from pydantic import ValidationError
 
-from order_integration.channels.medusa.money import exact, rounded, shared, split_line
+from order_integration.channels.medusa.money import exact, rounded, split_line
+from order_integration.dto import allotted
 from order_integration.errors import Reason, RecordError
 
 KURUS = Decimal("0.01")
@@ -87,7 +88,7 @@ def test_no_unit_is_discounted_below_nothing(before, units):
 
 
 def test_what_does_not_come_out_even_goes_to_the_first_units():
-    assert shared(Decimal("10.01"), 3, KURUS) == [Decimal("3.34"), Decimal("3.34"), Decimal("3.33")]
+    assert allotted(Decimal("10.01"), 3, KURUS) == [Decimal("3.34"), Decimal("3.34"), Decimal("3.33")]
 
 
 def test_a_total_that_the_lines_do_not_explain_is_refused():

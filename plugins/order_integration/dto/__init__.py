@@ -13,9 +13,10 @@ from order_integration.dto.cancellations import (
     ChannelCancellationRequestDto,
     ChannelUpdateOrderItemDto,
 )
-from order_integration.dto.fields import Cut, Dto, collected_cuts, masked, minor_unit
+from order_integration.dto.fields import Cut, Dto, allotted, collected_cuts, masked, minor_unit
 from order_integration.dto.orders import (
     UNIT_SEPARATOR,
+    UNITS_AT_MOST,
     AddressDto,
     ChannelCreateOrderDto,
     ChannelOrderDto,
@@ -26,6 +27,7 @@ from order_integration.dto.refusals import record_error
 from order_integration.dto.reports import ErrorReportDto, OperationalEventDto
 
 __all__ = [
+    "UNITS_AT_MOST",
     "UNIT_SEPARATOR",
     "AddressDto",
     "BatchRequestResponseDto",
@@ -45,6 +47,7 @@ __all__ = [
     "OrderBatchRequestResponseDto",
     "OrderItemDto",
     "ResponseStatus",
+    "allotted",
     "collected_cuts",
     "masked",
     "minor_unit",

@@ -122,6 +122,17 @@ def minor_unit(currency: str) -> Decimal:
     return Decimal(1).scaleb(-get_currency_precision(currency.upper()))
 
 
+def allotted(amount: Decimal, units: int, unit: Decimal) -> list[Decimal]:
+    """An amount over equal units, to the currency's smallest unit; what doesn't come out even goes to the first ones.
+
+    Digits below the smallest unit stay with the first, so that the sum always is the amount.
+    """
+    whole, fraction = divmod(amount, unit)
+    share, rest = divmod(int(whole), units)
+    shares = [(share + (place < rest)) * unit for place in range(units)]
+    return [shares[0] + fraction, *shares[1:]]
+
+
 def _currency(value: object) -> str:
     code = str(value).upper()
     if code not in list_currencies():

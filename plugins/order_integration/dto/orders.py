@@ -34,6 +34,8 @@ from order_integration.errors import Reason
 
 # Between a line's id and the number of the unit in it: every unit of a line is an order item of its own.
 UNIT_SEPARATOR = "/"
+# A line of more units is a mistake, and would become as many order items.
+UNITS_AT_MOST = 10_000
 
 
 class CustomerDto(Dto):

@@ -9,19 +9,19 @@ from order_integration.channels.commands import bad_record
 from order_integration.channels.marketplace.settings import MarketplaceSettings
 from order_integration.dto import (
     UNIT_SEPARATOR,
+    UNITS_AT_MOST,
     AddressDto,
     ChannelCreateOrderDto,
     ChannelOrderDto,
     CustomerDto,
     OrderItemDto,
+    allotted,
     minor_unit,
 )
 from order_integration.errors import Reason
 
 Row = dict[str, Any]
 
-# A line of more units is a mistake, and would become as many order items.
-UNITS_AT_MOST = 10_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -106,7 +106,7 @@ def _address(address: Row, buyer: Row) -> AddressDto:
 def _units(line: Row, currency: str) -> Iterator[OrderItemDto]:
     """A line's units, each an item of its own: they are shipped, cancelled and returned one by one."""
     units = _quantity(line["quantity"])
-    for number, discount in enumerate(shared(_money(line["discount"]), units, minor_unit(currency)), start=1):
+    for number, discount in enumerate(allotted(_money(line["discount"]), units, minor_unit(currency)), start=1):
         yield OrderItemDto(
             remote_id=f"{line['lineId']}{UNIT_SEPARATOR}{number}",
             product=line["sku"],
@@ -134,14 +134,3 @@ def _money(value: Any) -> Decimal:
     if not amount.is_finite() or isinstance(value, float):
         raise bad_record("lines.discount", "not an exact decimal number", Reason.MONEY_MALFORMED)
     return amount
-
-
-def shared(amount: Decimal, units: int, unit: Decimal) -> list[Decimal]:
-    """An amount over equal units to the currency's smallest unit; what doesn't come out even goes to the first ones.
-
-    Digits below the smallest unit stay with the first, so that the sum always is the amount.
-    """
-    whole, fraction = divmod(amount, unit)
-    share, rest = divmod(int(whole), units)
-    shares = [(share + (place < rest)) * unit for place in range(units)]
-    return [shares[0] + fraction, *shares[1:]]

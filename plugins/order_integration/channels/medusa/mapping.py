@@ -9,6 +9,7 @@ from order_integration.channels.medusa.money import exact, rounded, split_line
 from order_integration.channels.medusa.settings import MedusaSettings
 from order_integration.dto import (
     UNIT_SEPARATOR,
+    UNITS_AT_MOST,
     AddressDto,
     ChannelCreateOrderDto,
     ChannelOrderDto,
@@ -21,8 +22,6 @@ from order_integration.errors import Reason
 Row = dict[str, Any]
 
 LINE_FIGURES = ("original_total", "discount_total", "total", "tax_total")
-# A line of more units is a mistake, and would become as many order items.
-UNITS_AT_MOST = 10_000
 
 
 def order_dto(order: Row, settings: MedusaSettings) -> ChannelCreateOrderDto:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import Any
 
+from order_integration.dto import allotted
+
 # A price that includes the tax is taken apart and put together again, which leaves 131.214999999999997 where 131.215
 # is meant. What is smaller than this is such noise, not money; left in, it would turn a half into less than a half.
 NOISE = Decimal("1e-9")
@@ -37,14 +39,8 @@ def rounded(amount: Decimal, unit: Decimal) -> Decimal:
     return amount.quantize(NOISE, ROUND_HALF_EVEN).quantize(unit, ROUND_HALF_UP)
 
 
-def shared(amount: Decimal, units: int, unit: Decimal) -> list[Decimal]:
-    """A rounded amount over equal units; what doesn't come out even goes to the first ones."""
-    share, rest = divmod(int(amount / unit), units)
-    return [(share + (place < rest)) * unit for place in range(units)]
-
-
 def split_line(line: dict[str, Any], units: int, unit: Decimal) -> list[Split]:
     """A line's units. No unit's discount is more than its price, because no line's is."""
     before, after = (rounded(exact(line, name), unit) for name in ("original_total", "total"))
-    prices, discounts = shared(before, units, unit), shared(before - after, units, unit)
+    prices, discounts = allotted(before, units, unit), allotted(before - after, units, unit)
     return [Split(price, discount) for price, discount in zip(prices, discounts, strict=True)]
