@@ -110,8 +110,12 @@ def checked_base_url(url: str, setting: str) -> str:
 
     Raises ConfigurationError that names `setting`.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        is_address = False
+    if not is_address or not parts.hostname:
         raise ConfigurationError(f"{setting}: a base URL like https://host is needed")
     if parts.scheme == "http" and not LOOPBACK.match(parts.hostname):
         raise ConfigurationError(
@@ -244,7 +248,7 @@ def _pairs(params: Params | None) -> list[tuple[str, str]]:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a Retry-After header; its rare date form counts as not given."""
     value = headers.get("Retry-After", "")
-    return float(value) if value.replace(".", "", 1).isdigit() else None
+    return float(value) if value.replace(".", "", 1).isdecimal() else None
 
 
 def _parsed(text: bytes, method: str, path: str) -> Json:
