@@ -17,9 +17,9 @@ from rich.console import Console
 from sandbox.run import check_marketplace, check_medusa, compare, scheduler_stack, servers, table, world
 from sandbox.run.errors import RunError
 from sandbox.run.expected import Expected
-from sandbox.run.flow_run import FlowRun, failed_logs, run_flow
+from sandbox.run.flow_run import Follower, FlowRun
 from sandbox.run.ports import Port, Ports
-from sandbox.run.processes import Service, patient
+from sandbox.run.processes import Service, patient, stop_all
 from sandbox.run.rest import AirflowApi
 from sandbox.run.scheduler_stack import SchedulerStack
 from sandbox.run.state import Secrets, State
@@ -31,7 +31,7 @@ NUMBERS = {"marketplace": world.MARKETPLACE, "medusa": world.MEDUSA}
 
 @dataclass
 class Job:
-    """One command's work. What it started is in `_undo`, so that it ends just that."""
+    """One command's work. It keeps what it started, so that it ends just that."""
 
     state: State
     ports: Ports
@@ -39,6 +39,7 @@ class Job:
     console: Console
     _secrets: Secrets = field(init=False)
     _began: float = field(default_factory=time.monotonic)
+    _started: list[Service] = field(default_factory=list)
     _undo: list[Callable[[], object]] = field(default_factory=list)
     _medusa_url: str = ""
 
@@ -60,10 +61,9 @@ class Job:
         waiting = [self._begin(servers.omnitron, servers.start_omnitron, self.ports.omnitron)]
         if self.channel == "marketplace":
             waiting.append(self._begin(servers.marketplace, servers.start_marketplace, self.ports.marketplace))
-        started = self.stack.start(self.say)
-        self._undo.extend(service.stop for service in reversed(started))
-        if started:
-            self.say("Airflow starts …")
+        if missing := self.stack.missing():
+            self._started.extend(missing)
+            self.stack.start(missing, self.say)
         for service, port in waiting:
             servers.wait_for(service, port)
         if medusa:
@@ -77,11 +77,9 @@ class Job:
         expected = self._expected()
         with AirflowApi(self.ports.airflow.url, scheduler_stack.USER, self._secrets.airflow_password) as api:
             dag_id = f"{FLOW}__{self.channel}"
-            done = run_flow(api, dag_id, expected.start, expected.end, since=since, say=self.say)
+            follower = Follower(api, dag_id, self.state.airflow / "logs", self.say)
+            done = follower.run(expected.start, expected.end, since=since)
             self.say(f"{dag_id}: {done.state} after {done.seconds:.0f} s")
-            if not done.is_green:
-                for line in failed_logs(api, done, self.state.airflow / "logs"):
-                    self.console.print(line, markup=False, highlight=False)
         differences = compare.differences(self.state.omnitron_database, NUMBERS[self.channel], expected)
         if done.row:
             differences += compare.table_differences(done.row, expected)
@@ -89,15 +87,17 @@ class Job:
         return self._answer(done, expected, differences)
 
     def end_what_was_started(self) -> None:
-        """In reverse; a second Ctrl-C has to wait for it."""
-        if self._undo:
+        """A second Ctrl-C has to wait for it."""
+        if self._started or self._undo:
             with patient():
                 self.say("ending what was started …")
-                while self._undo:
-                    self._undo.pop()()
+                stop_all(self._started)
+                for undo in self._undo:
+                    undo()
 
     def keep_running(self) -> None:
         """From now on it is the user's."""
+        self._started.clear()
         self._undo.clear()
         self.console.print(f"Airflow      {self.ports.airflow.url}  user {scheduler_stack.USER}", highlight=False)
         self.console.print(f"             password {self._secrets.airflow_password}", markup=False, highlight=False)
@@ -133,7 +133,7 @@ class Job:
     ) -> tuple[Service, Port]:
         service = service_of(self.state, self.ports)
         if service.pid() is None:
-            self._undo.append(service.stop)
+            self._started.append(service)
             start(self.state, self.ports, self._secrets)
         return service, port
 
@@ -184,12 +184,11 @@ class Job:
 
 def down(state: State, console: Console) -> None:
     """End everything of this folder, whichever command started it."""
-    ended = []
     with patient():
         nobody = Port("", "", 0)
         services = SchedulerStack(state, nobody, Secrets()).services()
         services += [Service(name, state.logs) for name in ("marketplace", "omnitron")]
-        ended = [service.name for service in services if service.stop()]
+        ended = [service.name for service in stop_all(services)]
         if servers.MedusaStand(state, Ports(nobody, nobody, nobody, nobody, nobody)).stop():
             ended.append("medusa")
     console.print(f"ended: {', '.join(ended)}" if ended else "nothing was running")

@@ -78,21 +78,20 @@ class Service:
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Raises RunError with the end of the log when it dies or takes too long."""
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not (self._listens() and ready()):
             if self.pid() is None or time.monotonic() > deadline:
                 raise self.failure("did not come up")
             time.sleep(0.2)
 
     def stop(self) -> bool:
         """End it with all its descendants, politely first; False when there was nothing to end."""
-        found = self._members()
-        for sign, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
-            deadline = time.monotonic() + patience
-            _signal(self._members(), sign)
-            while self._members() and time.monotonic() < deadline:
-                time.sleep(0.1)
-        self.pid_file.unlink(missing_ok=True)
-        return bool(found)
+        return bool(stop_all([self]))
+
+    def members(self) -> list[int]:
+        """The process and its descendants, wherever they moved to."""
+        marked = {pid for pid in psutil.pids() if _mark_of(pid) == self.mark}
+        first = self.pid()
+        return sorted(marked | ({first} if first else set()))
 
     def failure(self, what: str) -> RunError:
         """The sentence, with the end of the log."""
@@ -104,11 +103,22 @@ class Service:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _members(self) -> list[int]:
-        """The process and its descendants, wherever they moved to."""
-        marked = {pid for pid in psutil.pids() if _mark_of(pid) == self.mark}
-        first = self.pid()
-        return sorted(marked | ({first} if first else set()))
+    def _listens(self) -> bool:
+        """Whether it is ours that answers there: another server may have been quicker to take the port."""
+        return not self.port or any(self.port in _listening_ports(pid) for pid in self.members())
+
+
+def stop_all(services: Sequence[Service]) -> list[Service]:
+    """End them together, politely first; returns those that ran."""
+    found = [service for service in services if service.members()]
+    for sign, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        _signal(_all_members(found), sign)
+        deadline = time.monotonic() + patience
+        while _all_members(found) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    for service in services:
+        service.pid_file.unlink(missing_ok=True)
+    return found
 
 
 def last_lines(path: Path, count: int = LOG_LINES) -> list[str]:
@@ -125,6 +135,18 @@ def patient() -> Iterator[None]:
     finally:
         for sign, handler in kept.items():
             signal.signal(sign, handler)
+
+
+def _all_members(services: Sequence[Service]) -> list[int]:
+    return [pid for service in services for pid in service.members()]
+
+
+def _listening_ports(pid: int) -> set[int]:
+    try:
+        found = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError):
+        return set()
+    return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN}
 
 
 def _mark_of(pid: int) -> str | None:

@@ -47,12 +47,14 @@ class SchedulerStack:
         """In the order in which they are ended: what starts tasks first, what tasks report to last."""
         return [*self.others.values(), self.api_server]
 
-    def start(self, say: Say) -> list[Service]:
-        """Start what doesn't run yet, and return it; `wait` says when it answers."""
-        missing = [service for service in self.services() if service.pid() is None]
-        if not missing:
-            return []
+    def missing(self) -> list[Service]:
+        """What doesn't run yet."""
+        return [service for service in self.services() if service.pid() is None]
+
+    def start(self, missing: list[Service], say: Say) -> None:
+        """`wait` says when it answers."""
         self._migrate(say)
+        say("Airflow starts …")
         write_private(self.state.passwords, {USER: self.secrets.airflow_password})
         # Log servers would listen on all interfaces; here the API server reads the files itself.
         options = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
@@ -60,7 +62,6 @@ class SchedulerStack:
         for name, service in {"api-server": self.api_server, **self.others}.items():
             if service in missing:
                 self._start(service, name, serve if name == "api-server" else options.get(name, []))
-        return missing
 
     def wait(self) -> None:
         """Until every component is healthy."""
