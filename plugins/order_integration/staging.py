@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 def key_digest(key: str) -> str:
     """A name for a key that is safe in a path, in a report and in a log."""
-    return sha256(key.encode()).hexdigest()[:24]
+    return sha256(key.encode(errors="surrogatepass")).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _write_local(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in [*reversed(path.parents)]:  # `parents=True` would make those above with everybody's rights
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)

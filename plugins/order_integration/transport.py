@@ -26,6 +26,7 @@ Params = Mapping[str, str | int | Sequence[str | int]]
 
 # Waits that a server asks for and that are longer than this are left to Airflow's own retry, which frees the slot.
 LONGEST_WAIT_IN_TASK = 60.0
+SURROGATE = re.compile("[\ud800-\udfff]")
 LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 
 
@@ -96,8 +97,9 @@ class Limits:
 
 
 def dumps(value: Json) -> str:
-    """JSON text with decimals to the last digit."""
-    return simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """JSON text with decimals to the last digit. Half a character (a lone surrogate) is escaped: no file takes it."""
+    text = simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def loads(text: str | bytes) -> Json:
