@@ -74,6 +74,7 @@ class ChannelConfig(BaseModel):
     page_size: int = Field(default=100, ge=1, le=1000)
     limits: ChannelLimits = ChannelLimits()
     owner: str = "data-team"
+    retry_delay: Duration = timedelta(minutes=1)  # of a failed task; doubles from try to try
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RETRIES = 3
-RETRY_DELAY = timedelta(minutes=1)  # doubles from try to try
 LONGEST_RETRY_DELAY = timedelta(minutes=15)
 
 

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_parsing_conte
 from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
-from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RETRY_DELAY, RetryByKind
+from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RetryByKind
 
 LONGEST_RUN = timedelta(hours=6)
 LONGEST_TASK = timedelta(hours=2)
@@ -49,7 +49,7 @@ def inbound(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
         "max_active_runs": RUNS_AT_ONCE,
         "dagrun_timeout": LONGEST_RUN,
         "tags": {flow, channel.name, "order_integration"},
-        "default_args": _task_policies(channel.owner),
+        "default_args": _task_policies(channel),
         "params": {
             "window_start": _moment("From", "Manual runs only: first moment read, with zone"),
             "window_end": _moment("To", "Manual runs only: first moment no longer read"),
@@ -62,11 +62,11 @@ def _moment(title: str, description: str) -> Param:
     return Param(None, description, type=["null", "string"], format="date-time", title=title)
 
 
-def _task_policies(owner: str) -> dict[str, Any]:
+def _task_policies(channel: ChannelConfig) -> dict[str, Any]:
     return {
-        "owner": owner,
+        "owner": channel.owner,
         "retries": RETRIES,
-        "retry_delay": RETRY_DELAY,
+        "retry_delay": channel.retry_delay,
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": LONGEST_RETRY_DELAY,
         "retry_policy": RetryByKind(),
