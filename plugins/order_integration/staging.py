@@ -31,6 +31,9 @@ URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
 
 Row = dict[str, Any]
 
+TOLD = "told"  # in an object that waits: its report is written
+KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits for the same reason
+
 
 def key_digest(key: str) -> str:
     """A name for a key that is safe in a path, in a report and in a log."""
@@ -167,14 +170,20 @@ class Waiting:
         content = self.staging.read(self._path(key))
         return loads(content) if content else None
 
-    def put(self, key: str, row: Row, *, run: str, now: str) -> bool:
-        """Keep or renew a key's object. True: this run brought it here, or brought another reason."""
+    def put(self, key: str, row: Row, *, run: str, now: str) -> Row:
+        """Keep or renew a key's object, and return it; `first_run` brought it here, or brought another reason."""
         known = self.get(key)
         is_known = known is not None and known["state"] == "open" and known.get("reason") == row.get("reason")
-        since = {name: known[name] for name in ("first_seen", "first_run")} if known and is_known else {}
+        since = {name: known[name] for name in KEPT if name in known} if known and is_known else {}
         content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": "open", "last_seen": now}
         self.staging.write(self._path(key), dumps(content).encode())
-        return bool(content["first_run"] == run)
+        return content
+
+    def told(self, key: str) -> None:
+        """The merchant has read of it: no later run, and no later try, needs to report it again."""
+        known = self.get(key)
+        if known is not None:
+            self.staging.write(self._path(key), dumps({**known, TOLD: True}).encode())
 
     def close(self, key: str, state: str, *, now: str) -> None:
         """The key needs to wait no longer; key and reason stay, the payload goes."""

@@ -246,7 +246,7 @@ async def _create(orders: Orders, item: _Item, known: _Known) -> Outcome:
         await orders.check_same(created.row, item.dto)
     except RecordError as error:  # the order is ours and stays linked; its other content waits for a person
         return Outcome.quarantined(item.key, error, links=links, masked=masked(item.dto))
-    return Outcome(item.key, Result.ALREADY_THERE, links=links)
+    return Outcome(item.key, Result.ALREADY_THERE, links=links, cuts=item.cuts)
 
 
 # settle ---------------------------------------------------------------------------------------------------------------

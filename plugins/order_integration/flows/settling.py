@@ -14,11 +14,11 @@ from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto
 from order_integration.errors import IntegrationError, LockedError
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
-from order_integration.omnitron.batch_requests import ENDED, Batch, BatchRequests, BatchStatus
+from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.reports import Reports, report_on_batch
-from order_integration.staging import OpenBatches, Waiting, key_digest
+from order_integration.staging import TOLD, OpenBatches, Waiting, key_digest
 
 OBJECTS_PER_BATCH = 500  # of one commit; an order's objects stay together
 # An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
@@ -58,30 +58,37 @@ class Settlement:
 async def settle(books: Books, settlement: Settlement, balance: Balance) -> None:
     """Link, report, keep what waits, count. `balance` comes with rows, duplicates and distinct filled in."""
     batches = BatchRequests(books.omnitron)
-    await end_left_over(books, batches)
-    batch = await _link(books, batches, [list(outcome.links) for outcome in settlement.outcomes if outcome.links])
-    new = _keep(books, settlement)
-    balance.new_in_quarantine = sum(outcome.result is Result.QUARANTINED for outcome in new)
+    again = await end_left_over(books, batches)
+    links = [list(outcome.links) for outcome in settlement.outcomes if outcome.links]
+    batch = await _link(books, batches, [*(left for left in again.values() if left), *links])
+    for pk in again:
+        books.batches.ended(pk)
+    balance.new_in_quarantine, untold = _keep(books, settlement)
     balance.count(settlement.outcomes)
-    told = [*new, *(outcome for outcome in settlement.outcomes if outcome.cuts and outcome.result is Result.CREATED)]
-    if told:
-        await _report(books, batches, batch, told)
+    untold += [outcome for outcome in settlement.outcomes if outcome.cuts]
+    if untold:
+        await _report(books, batches, batch, untold)
 
 
-async def end_left_over(books: Books, batches: BatchRequests) -> None:
+async def end_left_over(books: Books, batches: BatchRequests) -> dict[int, list[Link]]:
     """A killed try may have left a batch request open, with its lock; settle runs one at a time, so it is nobody's.
 
-    What was committed is finished, not failed: its links are right, whatever became of the try.
+    What was committed is finished, not failed: its links are right, whatever became of the try. Returned are, by batch
+    request, the links of those that failed: they have to be committed again.
     """
+    again: dict[int, list[Link]] = {}
     for row in books.batches.all():
         pk, links = int(row["pk"]), [Link(**one) for one in row["objects"]]
         status = await batches.status(pk)
-        log.warning("batch request %d was left open by an earlier try, in %s", pk, status)
+        log.warning("batch request %d was left by an earlier try, in %s", pk, status)
         if status == BatchStatus.COMMIT:
             await batches.done(pk, links)
-        elif status not in ENDED:
+        elif status != BatchStatus.DONE:
             await batches.fail(pk)
+            again[pk] = links
+            continue
         books.batches.ended(pk)
+    return again
 
 
 async def _link(books: Books, batches: BatchRequests, links: list[list[Link]]) -> Batch | None:
@@ -134,12 +141,15 @@ def _whole_orders(links: list[list[Link]]) -> Iterable[list[Link]]:
         yield some
 
 
-def _keep(books: Books, settlement: Settlement) -> list[Outcome]:
-    """Quarantine and parking; returns the outcomes that this run brought into quarantine, with their reason."""
+def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
+    """Quarantine and parking; returns how many this run brought into quarantine, and those nobody was told of yet.
+
+    A run that could not write its reports leaves them to the next one.
+    """
     now = books.now.isoformat()
     waiting = {Result.QUARANTINED: books.quarantine, Result.PARKED: books.parked}
     open_keys = {result: set(place.open_keys()) for result, place in waiting.items()}
-    new = []
+    new, untold = 0, []
     for outcome in settlement.outcomes:
         for result, place in waiting.items():
             if outcome.result is result:
@@ -149,17 +159,19 @@ def _keep(books: Books, settlement: Settlement) -> list[Outcome]:
                     "sentence": outcome.sentence,
                     "record": settlement.records.get(outcome.key),
                 }
-                if place.put(outcome.key, row, run=books.run, now=now) and result is Result.QUARANTINED:
-                    new.append(outcome)
+                kept = place.put(outcome.key, row, run=books.run, now=now)
+                if result is Result.QUARANTINED:
+                    new += kept["first_run"] == books.run
+                    untold += [] if kept.get(TOLD) else [outcome]
             elif outcome.key in open_keys[result] and (outcome.result in SETTLED or result is Result.PARKED):
                 place.close(outcome.key, "superseded", now=now)
-    return new
+    return new, untold
 
 
-async def _report(books: Books, batches: BatchRequests, batch: Batch | None, told: list[Outcome]) -> None:
+async def _report(books: Books, batches: BatchRequests, batch: Batch | None, untold: list[Outcome]) -> None:
     batch = batch or await _link_in_batch(books, batches, [])
     reports = Reports(books.omnitron)
-    await asyncio.gather(*(_tell(books, reports, batch, outcome) for outcome in told))
+    await asyncio.gather(*(_tell(books, reports, batch, outcome) for outcome in untold))
 
 
 async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
@@ -168,6 +180,8 @@ async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) 
         await reports.unmapped_location(place["level"], place["name"], place["parents"], outcome.sentence)
     for report in _reports_of(books, batch, outcome):
         await reports.write(report)
+    if outcome.result is Result.QUARANTINED:
+        books.quarantine.told(outcome.key)
 
 
 def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorReportDto]:
@@ -176,9 +190,11 @@ def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorR
     if outcome.result is Result.QUARANTINED:
         text = f"{outcome.key}: {outcome.reason} in {outcome.field}: {outcome.sentence}"
         yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, outcome.masked, books.now, ok=False)
-    for cut in outcome.cuts:
+    for cut, link in zip(outcome.cuts, outcome.links[:1] * len(outcome.cuts), strict=True):
         text = f"{outcome.key}: {cut['field']} was cut from {cut['length']} to {cut['limit']} characters"
-        yield report_on_batch(batch.pk, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)
+        told = report_on_batch(batch.pk, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)
+        # On the order itself, so that a second try tells it in the same row.
+        yield told.model_copy(update={"action_content_type": link.content_type, "action_object_id": link.pk})
 
 
 def verdict(balance: Balance, limits: ChannelLimits) -> str | None:
