@@ -37,9 +37,15 @@ class BackOffice(httpx.Client):
         if "Authorization" not in self.headers:
             key = self.post("/api/v1/auth/login/", json={"username": USER, "password": PASSWORD}).json()["key"]
             self.headers["Authorization"] = f"Token {key}"
-        answer = self.get(f"/api/v1/channel/{channel}/{path}/", params={"limit": 500, **query})
-        answer.raise_for_status()
-        return list(answer.json()["results"])
+        found: list[dict[str, Any]] = []
+        page: int | None = 1
+        while page:
+            params = {"limit": 500, "sort": "id", "page": page, **query}
+            answer = self.get(f"/api/v1/channel/{channel}/{path}/", params=params)
+            answer.raise_for_status()
+            found += answer.json()["results"]
+            page = page + 1 if answer.json()["next"] else None
+        return found
 
     def fault(self, method: str, path: str, kind: str, **rule: Any) -> None:
         action = {
@@ -53,6 +59,21 @@ class BackOffice(httpx.Client):
         seen = self.get("/admin/requests").json()
         rows = seen["requests"] if isinstance(seen, dict) else seen
         return [row for row in rows if row["method"] == method and row["path"].endswith(path)]
+
+    def start_again(self, **switches: Any) -> None:
+        """As after a start: nothing of what was done, no faults, no calls."""
+        self.post("/admin/reset").raise_for_status()
+        self.delete("/admin/faults")
+        self.delete("/admin/requests")
+        self.put("/admin/rate_limit", json={"per_second": None})
+        self.headers.pop("Authorization", None)
+        self.switch(**switches)
+
+    def switch(self, **switches: Any) -> None:
+        self.put("/admin/switches", json=switches).raise_for_status()
+
+    def told(self, **world: Any) -> None:
+        self.post("/admin/world", json=world).raise_for_status()
 
     def linked(self, content_type: str) -> dict[str, int]:
         """Successful links, by the channel's id."""
@@ -70,10 +91,7 @@ def omnitron_url() -> Iterator[str]:
 def back_office(omnitron_url: str) -> Iterator[BackOffice]:
     """A fresh Omnitron."""
     with BackOffice(base_url=omnitron_url, timeout=30) as client:
-        client.post("/admin/reset").raise_for_status()
-        client.delete("/admin/faults")
-        client.delete("/admin/requests")
-        client.put("/admin/rate_limit", json={"per_second": None})
+        client.start_again()
         yield client
         client.delete("/admin/faults")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,9 @@ from typing import Any
 
 from order_integration.channels.commands import ChannelConnection, Connector, Window
 from order_integration.channels.registry import ChannelConfig, connector_class
+from order_integration.errors import ConfigurationError, ContractError, IntegrationError, LockedError, RetriableError
 from order_integration.flows import fetch_orders as flow
-from order_integration.flows.outcomes import Balance
+from order_integration.flows.outcomes import Balance, Outcome, Result
 from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
@@ -20,6 +22,8 @@ from order_integration.staging import Folder, OpenBatches, Staging, Waiting
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER
 from tests.shelf import NOON
+
+LONGEST_PAUSE = 0.02  # seconds between two tries of a call; the waits themselves are tested with the transport
 
 DAY = Reading(Window(NOON - timedelta(hours=12), NOON + timedelta(hours=12)), NOON - timedelta(hours=12))
 
@@ -36,6 +40,19 @@ def config(**own: Any) -> ChannelConfig:
     return ChannelConfig(**{**settings, **own})
 
 
+class Hasty(HttpSession):
+    """Tries as often as ever, and waits less in between. `before`: what happens just before a call is sent."""
+
+    before: Callable[[str, str], None] = staticmethod(lambda method, path: None)
+
+    async def _once(self, method: str, path: str, *more: Any) -> Any:
+        self.before(method, path)
+        return await super()._once(method, path, *more)
+
+    def _wait(self, state: Any) -> float:
+        return min(super()._wait(state), LONGEST_PAUSE)
+
+
 @dataclass
 class Steps:
     """One deployment: a staging area, a token folder, a channel."""
@@ -43,7 +60,11 @@ class Steps:
     url: str
     home: Path
     channel: ChannelConfig = field(default_factory=config)
+    connection: ChannelConnection = field(default_factory=lambda: ChannelConnection("http://127.0.0.1:9"))
+    before: Callable[[str, str], None] = lambda method, path: None
     runs: int = 0
+    # As in the DAG: settle runs once at a time (max_active_tis_per_dag).
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def staging(self) -> Staging:
@@ -62,25 +83,58 @@ class Steps:
         return OpenBatches(self.staging, self.channel.name, flow.FLOW)
 
     def connector(self) -> Connector:
-        return connector_class(self.channel)(self.channel, ChannelConnection("http://127.0.0.1:9"))
+        return connector_class(self.channel)(self.channel, self.connection)
 
     @asynccontextmanager
     async def omnitron(self, **own: Any) -> Any:
         address = f"{self.url}/api/v1/"
         limits = Limits(in_flight=16, requests_per_second=10_000, first_wait=0.01, timeout=own.pop("timeout", 10.0))
         token = SharedToken(address, own.pop("user", USER), own.pop("password", PASSWORD), self.home / "state")
-        async with HttpSession(address, token, limits) as http:
+        async with Hasty(address, token, limits) as http:
+            http.before = self.before
             yield Omnitron(http, own.pop("channel_id", self.channel.omnitron_channel_id))
 
     def run(self, reading: Reading = DAY, **own: Any) -> Balance:
-        """A whole run; own: `run` (its name, to run again), `tries` (of push and settle)."""
-        self.runs += 1
-        return asyncio.run(self._run(reading, own.get("run", f"run-{self.runs}")))
+        """A whole run; own: `run` (its name, to run again), `tries` (of each step, as Airflow would)."""
+        return asyncio.run(self.whole(reading, **own))
 
-    async def _run(self, reading: Reading, run: str) -> Balance:
-        chunks, manifest = await self.staged(reading, run)
-        pushed = [await self.push(chunks, number, run) for number in range(manifest["chunks"])]
-        return await self.settle(chunks, pushed, run)
+    async def whole(
+        self, reading: Reading = DAY, run: str | None = None, tries: int = 1, *, patient: bool = False
+    ) -> Balance:
+        """`patient`: settle waits while somebody else's batch request is in the way."""
+        self.runs += 1
+        run = run or f"run-{self.runs}"
+        chunks, manifest = await in_tries(tries, lambda _: self.staged(reading, run))
+        numbers = range(manifest["chunks"])
+        pushed = await asyncio.gather(*(self.pushed(chunks, number, run, tries) for number in numbers))
+        async with self.settling:
+            while True:
+                try:
+                    return await in_tries(tries, lambda _: self.settle(chunks, pushed, run))
+                except LockedError:
+                    if not patient:
+                        raise
+                    await asyncio.sleep(0.01)
+
+    async def pushed(self, chunks: Folder, number: int, run: str, tries: int) -> Folder | None:
+        """One push task with its tries; None where its last one left nothing (Airflow forgets what a try published)."""
+
+        async def attempt(last: bool) -> Folder:
+            nonlocal left
+            left = None
+            left = await self.push(chunks, number, run, last_try=last)
+            if not last and any(outcome.result is Result.FAILED for outcome in self.outcomes(left)):
+                raise RetriableError("some may still pass")
+            return left
+
+        left: Folder | None = None
+        try:
+            return await in_tries(tries, attempt)
+        except IntegrationError:  # a failed task: settle runs all the same
+            return left
+
+    def outcomes(self, folder: Folder) -> list[Outcome]:
+        return [Outcome.from_row(row) for row in folder.read(flow.OUTCOMES)]
 
     async def staged(self, reading: Reading, run: str) -> tuple[Folder, dict[str, Any]]:
         """fetch and transform."""
@@ -109,6 +163,10 @@ class Steps:
             await settle(books, settlement, balance)
         return balance
 
+    def keys(self, waiting: Waiting) -> dict[str, tuple[str, str]]:
+        """Reason and field of all that wait, by key."""
+        return {key: (row["reason"], row["field"]) for key, row in waiting.open_keys().items()}
+
     def verdict(self, balance: Balance) -> str | None:
         return verdict(balance, self.channel.limits)
 
@@ -119,3 +177,16 @@ class Steps:
 def results(balance: Balance) -> Counter[str]:
     """Results as texts, without zeros."""
     return Counter({str(name): count for name, count in balance.results.items() if count})
+
+
+async def in_tries(tries: int, step: Callable[[bool], Awaitable[Any]]) -> Any:
+    """`step` as a task of Airflow: tried again after any error but those that no retry can mend."""
+    for number in range(1, tries + 1):
+        try:
+            return await step(number == tries)
+        except (ConfigurationError, ContractError, LockedError):
+            raise
+        except IntegrationError:
+            if number == tries:
+                raise
+    raise AssertionError("at least one try is needed")
