@@ -37,6 +37,8 @@ from order_integration.transport import Auth, FixedHeaders, HttpSession, Json, L
 
 Record = dict[str, Any]
 D = TypeVar("D", bound=Dto)
+# What a connector's code may raise over one record that is not as it expects.
+SLIPS = (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, IndexError, RecordError)
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class ReadCommand(ChannelCommand, Generic[D]):
 
     def record_key(self, record: Record) -> str:
         """The channel's id of the record, under which it is known everywhere."""
-        return str(record["id"])
+        return "" if record["id"] is None else str(record["id"])
 
     @abstractmethod
     def record_time(self, record: Record) -> datetime:
@@ -211,17 +213,19 @@ class ReadCommand(ChannelCommand, Generic[D]):
     def key_of(self, record: Json) -> str:
         """`record_key`, or a digest of the record where it has none: what can't be named can still be counted."""
         try:
-            return self.record_key(record) or _digest(record)
-        except (KeyError, TypeError, AttributeError, ValueError):
+            key = self.record_key(record)
+            key.encode()  # half a character is no name: a ValueError
+        except SLIPS:
             return _digest(record)
+        return key or _digest(record)
 
     def time_of(self, record: Json) -> datetime | None:
         """`record_time`, or None where the record has none that can be read."""
         try:
             moment = self.record_time(record)
-        except (KeyError, TypeError, AttributeError, ValueError, RecordError):
+            return moment if moment.tzinfo else None
+        except SLIPS:
             return None
-        return moment if moment.tzinfo else None
 
 
 class GetOrders(ReadCommand[ChannelCreateOrderDto]):

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
 from croniter import croniter
@@ -32,7 +33,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _duration(value: object) -> object:
-    match = re.fullmatch(r"(\d+)\s*([smhd])", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"(\d{1,9})\s*([smhd])", value) if isinstance(value, str) else None
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else value
 
 
@@ -81,15 +82,19 @@ class ChannelConfig(BaseModel):
     def _makes_sense(self) -> Self:
         if self.overlap < self.lag:
             raise ValueError("overlap is shorter than lag: what falls between two windows would never be read")
-        if not croniter.is_valid(self.schedule):
+        if len(self.schedule.split()) > 5 or not croniter.is_valid(self.schedule):  # noqa: PLR2004
             raise ValueError(f"schedule {self.schedule!r} is not a cron expression of five fields")
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"timezone {self.timezone!r} is not one like Europe/Istanbul") from error
         return self
 
     def on_schedule(self, moment: datetime) -> bool:
         """Whether a scheduled run's logical date can be `moment`."""
-        from zoneinfo import ZoneInfo  # noqa: PLC0415
-
-        return bool(croniter.match(self.schedule, moment.astimezone(ZoneInfo(self.timezone)))) and moment.second == 0
+        if moment.second or moment.microsecond:
+            return False
+        return bool(croniter.match(self.schedule, moment.astimezone(ZoneInfo(self.timezone))))
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def load_channels(path: Path | None = None) -> Channels:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"no channel file at {path}: set {PATH_VARIABLE} ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     entries = content.get("channels") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
@@ -129,8 +134,10 @@ def load_channels(path: Path | None = None) -> Channels:
 def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
     if not isinstance(entry, dict):
         return BrokenChannel(_safe(name), f"channel {name}: its settings are not a mapping")
+    if "name" in entry:
+        return BrokenChannel(_safe(name), f"channel {name}: name: remove it; the entry's key is its name")
     try:
-        return ChannelConfig(name=name, **entry)
+        return ChannelConfig.model_validate({**entry, "name": name})
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors(include_input=False)
@@ -156,7 +163,7 @@ def connector_class(channel: ChannelConfig) -> type["Connector"]:
         for point in entry_points(group=ENTRY_POINTS, name=name):
             return _class_of(channel, point.load())
         return _class_of(channel, import_module(f"{BUILT_IN}.{name}").CONNECTOR)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: a name that can't be one
         raise ConfigurationError(
             f"channel {channel.name}: there is no connector {name!r}; give a built-in's name, an entry point of "
             f"{ENTRY_POINTS}, or module:Class ({error})"

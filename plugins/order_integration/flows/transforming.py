@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from order_integration.channels.commands import ReadCommand, Record
+from order_integration.channels.commands import SLIPS, ReadCommand, Record
 from order_integration.dto import Cut, Dto, collected_cuts, record_error
 from order_integration.errors import Reason, RecordError
 
@@ -68,7 +68,7 @@ async def _read(command: ReadCommand[D], key: str, record: Record) -> Entry[D]:
         entry.error = record_error(error)
     except RecordError as error:
         entry.error = error
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, IndexError) as error:
+    except SLIPS as error:
         # A connector's own slip on one record: its text may quote values, its kind does not.
         sentence = f"the connector can't read this record: {type(error).__name__}"
         entry.error = RecordError(Reason.RECORD_MALFORMED, "record", sentence)
