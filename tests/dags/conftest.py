@@ -1,4 +1,5 @@
 """Airflow in this process: a temporary home, SQLite, our folders. Set before the first import of airflow."""
+# ruff: noqa: PLC0415
 
 import json
 import os
@@ -90,9 +91,8 @@ def connections(omnitron_url: str, staging: Path, monkeypatch: pytest.MonkeyPatc
 
     def change(conn_id: str, **own: Any) -> None:
         host, _, port = omnitron_url.removeprefix("http://").partition(":")
-        known = {
-            "conn_type": "http", "host": f"http://{host}", "port": int(port), "login": USER, "password": PASSWORD, **own,
-        }  # fmt: skip
+        who = {"login": USER, "password": PASSWORD}
+        known = {"conn_type": "http", "host": f"http://{host}", "port": int(port), **who, **own}
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(known))
 
     change("omnitron")
@@ -110,4 +110,3 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         monkeypatch.setenv("ORDER_INTEGRATION_CHANNELS", str(path))
 
     return change
-

@@ -1,4 +1,5 @@
 """Runs of a DAG in this process, of every kind that a scheduler starts: it drives the tasks as the scheduler would."""
+# ruff: noqa: PLC0415 - Airflow reads its home when it is imported: conftest.py has to name it before.
 
 import json
 import uuid
@@ -81,7 +82,18 @@ class Run:
             clear_task_instances(instances, session)
         return self
 
-    def go_on(self, *, while_waiting: Ran | None = None) -> "Run":
+    def no_need_to_wait(self) -> "Run":
+        """The time that a server named has come."""
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+        from sqlalchemy import update
+
+        with create_session() as session:
+            waiting = (TaskInstance.run_id == self.run_id, TaskInstance.state == "up_for_retry")
+            session.execute(update(TaskInstance).where(*waiting).values(retry_delay_override=0))
+        return self
+
+    def go_on(self, *, stop_before: str = "", while_waiting: Ran | None = None) -> "Run":
         """Until it is over; a deferred task is woken after `while_waiting` saw it, as by the triggerer."""
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session
@@ -100,11 +112,14 @@ class Run:
                     ti.try_number += 1
                     ti.state = "scheduled"
                 session.commit()
-                for ti in [ti for ti in row.get_task_instances(session=session) if ti.state == "scheduled"]:
+                scheduled = [ti for ti in row.get_task_instances(session=session) if ti.state == "scheduled"]
+                if stop_before in {ti.task_id for ti in scheduled}:
+                    return self
+                for ti in scheduled:
                     _run_task(self.dag, ti, while_waiting)
                 session.commit()
                 waiting = any(ti.state == "up_for_retry" for ti in row.get_task_instances(session=session))
-                if row.state != DagRunState.RUNNING or (waiting and not ready):
+                if row.state != DagRunState.RUNNING or (waiting and not scheduled):
                     return self
         raise AssertionError(f"the run does not end: {self.states()}")
 

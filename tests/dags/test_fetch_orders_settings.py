@@ -129,18 +129,14 @@ def test_a_wrong_entry_of_the_channel_file(
     assert expected in sentence()
 
 
-def test_a_channel_that_left_the_file(
-    sentence: Attempt, configure: Callable[..., None], tmp_path: Any
-) -> None:
+def test_a_channel_that_left_the_file(sentence: Attempt, configure: Callable[..., None], tmp_path: Any) -> None:
     configure()
     (tmp_path / "channels.yaml").write_text("channels: {}")
 
     assert "channel shelf is not in the channel file any more" in sentence()
 
 
-def test_no_channel_file_at_all(
-    sentence: Attempt, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_channel_file_at_all(sentence: Attempt, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDER_INTEGRATION_CHANNELS", str(tmp_path / "nowhere.yaml"))
 
     assert "nowhere.yaml: set ORDER_INTEGRATION_CHANNELS" in sentence()

@@ -222,7 +222,8 @@ async def _push_one(orders: Orders, item: _Item, known: _Known, *, last_try: boo
         return Outcome.quarantined(item.key, error, masked=masked(item.dto))
     except (RetriableError, ContractError) as error:
         result = Result.PARKED if last_try else Result.FAILED
-        return Outcome(item.key, result, type(error).__name__, sentence=str(error), failed=True)
+        reason, wait = type(error).__name__, getattr(error, "retry_after", None)
+        return Outcome(item.key, result, reason, sentence=str(error), failed=True, retry_after=wait)
 
 
 async def _check(orders: Orders, item: _Item, known: _Known) -> Outcome:

@@ -44,6 +44,7 @@ class Outcome:
     location: Row | None = None  # an unmapped place: level, name, parents
     masked: Row | None = None  # the record without anybody's data, for the report
     failed: bool = False  # parked because the last try failed
+    retry_after: float | None = None  # seconds; the server named a time
 
     @classmethod
     def quarantined(cls, key: str, error: RecordError, **more: Any) -> "Outcome":

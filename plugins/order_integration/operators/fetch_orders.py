@@ -103,7 +103,9 @@ class PushOrders(FlowOperator):
         balance.count(outcomes)
         self.log.info("%s", dict(balance.results))
         if balance.failed:
-            raise RetriableError(f"{balance.failed} of {len(outcomes)} orders failed; the others are done")
+            wait = max(outcome.retry_after or 0.0 for outcome in outcomes) or None
+            sentence = f"{balance.failed} of {len(outcomes)} orders failed; the others are done"
+            raise RetriableError(sentence, retry_after=wait)
         return dict(balance.results)
 
 
