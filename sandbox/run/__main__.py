@@ -12,6 +12,7 @@ from rich.console import Console
 from sandbox.run import ports
 from sandbox.run.errors import RunError
 from sandbox.run.job import Job, down, write_json
+from sandbox.run.servers import forget_medusa
 from sandbox.run.state import REPOSITORY, State
 
 INTERRUPTED = 130
@@ -46,8 +47,9 @@ def _command(options: argparse.Namespace, state: State, console: Console) -> int
         if options.command in {"once", "up"}:
             return _run(options, state, console)
         down(state, console)
-    if options.command == "clean":
-        shutil.rmtree(state.home)
+        if options.command == "clean":
+            forget_medusa(state)
+            shutil.rmtree(state.home)
     return 0
 
 

@@ -1,6 +1,6 @@
 """What must have become of the marketplace's day, worked out from the seed alone."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +9,8 @@ from sandbox.run.expected import Address, Expected, Line, Order, Person
 from sandbox.run.plan import BAD, END, RATE, SEED, START
 
 Json = dict[str, Any]
+
+PLACED_BEFORE = timedelta(minutes=2)  # at most this long after it was placed the list has an order as modified
 
 
 def expected(
@@ -20,6 +22,7 @@ def expected(
     return Expected(
         start=start,
         end=end,
+        placed_until=end - PLACED_BEFORE,
         orders=[_order(key, row) for key, row in latest.items() if row.reason is None],
         quarantined={key: row.reason for key, row in latest.items() if row.reason is not None},
         rows=len(rows),

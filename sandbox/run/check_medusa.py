@@ -82,7 +82,7 @@ def expected(database_url: str) -> Expected:
             addresses={row["id"]: row for row in connection.execute(ADDRESSES)},
         )
     start, end = _window([row["created_at"] for row in orders])
-    return Expected(start, end, [_order(row, book) for row in orders], {}, rows=len(orders))
+    return Expected(start, end, end, [_order(row, book) for row in orders], {}, rows=len(orders))
 
 
 def _by(connection: psycopg.Connection[DictRow], query: str, column: str) -> dict[str, list[Json]]:

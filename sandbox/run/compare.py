@@ -199,7 +199,8 @@ def _strangers(omnitron: Omnitron, expected: Expected) -> Iterator[str]:
     """Orders of the window that should not be there: put aside for good, or placed by nobody."""
     known = {order.key for order in expected.orders}
     for key, rows in omnitron.by_key().items():
-        inside = any(expected.start <= datetime.fromisoformat(row["date_placed"]) < expected.end for row in rows)
+        placed = [datetime.fromisoformat(row["date_placed"]) for row in rows]
+        inside = any(expected.start <= moment < expected.placed_until for moment in placed)
         if key in expected.quarantined:
             yield f"order {key} is in Omnitron, but was to be quarantined: {expected.quarantined[key]}"
         elif key not in known and inside:

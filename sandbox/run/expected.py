@@ -67,6 +67,7 @@ class Expected:
 
     start: datetime
     end: datetime
+    placed_until: datetime  # an order placed since `start` and before this is in the window for certain
     orders: Sequence[Order]
     quarantined: Mapping[str, str]  # key → reason
     rows: int

@@ -1,23 +1,18 @@
 """The main job: what isn't running is started, the flow runs, and both sides' databases are compared."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 
 from sandbox.run import check_marketplace, check_medusa, compare, scheduler_stack, servers, table, world
-from sandbox.run.errors import RunError
 from sandbox.run.expected import Expected
-from sandbox.run.flow_run import Follower, FlowRun
+from sandbox.run.flow_run import FlowRun, Follower
 from sandbox.run.ports import Port, Ports
 from sandbox.run.processes import Service, patient, stop_all
 from sandbox.run.rest import AirflowApi
@@ -73,12 +68,11 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """The flow, once, and the check; the answer is what `--json` writes."""
-        since = datetime.fromtimestamp(self.stack.others["dag-processor"].pid_file.stat().st_mtime, UTC)
         expected = self._expected()
         with AirflowApi(self.ports.airflow.url, scheduler_stack.USER, self._secrets.airflow_password) as api:
             dag_id = f"{FLOW}__{self.channel}"
             follower = Follower(api, dag_id, self.state.airflow / "logs", self.say)
-            done = follower.run(expected.start, expected.end, since=since)
+            done = follower.run(expected.start, expected.end, since=self.stack.read_since())
             self.say(f"{dag_id}: {done.state} after {done.seconds:.0f} s")
         differences = compare.differences(self.state.omnitron_database, NUMBERS[self.channel], expected)
         if done.row:
@@ -111,7 +105,7 @@ class Job:
     def _check_ports(self) -> None:
         """Before anything is started."""
         wanted = [
-            (SchedulerStack(self.state, self.ports.airflow, Secrets()).api_server, self.ports.airflow),
+            (scheduler_stack.components(self.state)[scheduler_stack.API_SERVER], self.ports.airflow),
             (servers.omnitron(self.state, self.ports), self.ports.omnitron),
         ]
         if self.channel == "marketplace":
@@ -141,22 +135,13 @@ class Job:
         stand = servers.MedusaStand(self.state, self.ports)
         ran = stand.runs()
         process = stand.start()
-
-        def undo() -> None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.communicate()
-            if not ran:
-                stand.stop()
-
-        self._undo.append(undo)
+        self._undo.append(lambda: servers.abort(process))
+        if not ran:
+            self._undo.append(lambda: servers.stop_medusa(self.state))
         return process
 
     def _finish_medusa(self, process: subprocess.Popen[str]) -> None:
-        answer, _ = process.communicate()
-        if process.returncode:
-            raise RunError("The Medusa stand did not come up.")
-        said = json.loads(answer)
+        said = servers.answer_of(process)
         self._medusa_url = said["database_url"]
         scheduler_stack.connections(self.state, self.ports, self._secrets, said["api_key"])
         servers.tell_world(self.ports, world.medusa_products(said["variants"]))
@@ -184,12 +169,11 @@ class Job:
 
 def down(state: State, console: Console) -> None:
     """End everything of this folder, whichever command started it."""
+    services = [*scheduler_stack.components(state).values(), servers.medusa_stand(state)]
+    services += [Service(name, state.logs) for name in ("marketplace", "omnitron")]
     with patient():
-        nobody = Port("", "", 0)
-        services = SchedulerStack(state, nobody, Secrets()).services()
-        services += [Service(name, state.logs) for name in ("marketplace", "omnitron")]
         ended = [service.name for service in stop_all(services)]
-        if servers.MedusaStand(state, Ports(nobody, nobody, nobody, nobody, nobody)).stop():
+        if servers.stop_medusa(state):
             ended.append("medusa")
     console.print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 

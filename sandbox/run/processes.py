@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -24,6 +24,13 @@ MARK = "SANDBOX_RUN_SERVICE"
 STOP_SECONDS = 15.0
 KILL_SECONDS = 5.0
 LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class _Kept:
+    pid: int
+    started: str
+    port: int
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,12 @@ class Service:
     def pid(self) -> int | None:
         """The pid while the process runs, and nothing when it ended or the number went to another process."""
         kept = self._kept()
-        return int(kept["pid"]) if kept and started_at(int(kept["pid"])) == kept["started"] else None
+        return kept.pid if kept and started_at(kept.pid) == kept.started else None
 
     def running_port(self) -> int | None:
         """Where it listens, if it runs."""
         kept = self._kept()
-        return int(kept["port"]) if kept and self.pid() else None
+        return kept.port if kept and self.pid() else None
 
     def start(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         """In a session of its own, so that Ctrl-C reaches us alone and we end things in order."""
@@ -71,8 +78,8 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        kept = {"pid": process.pid, "started": started_at(process.pid), "port": self.port}
-        self.pid_file.write_text(json.dumps(kept))
+        kept = _Kept(process.pid, started_at(process.pid) or "", self.port)
+        self.pid_file.write_text(json.dumps(asdict(kept)))
         process.returncode = 0  # it may outlive us; without this Python warns that it does
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
@@ -97,10 +104,10 @@ class Service:
         """The sentence, with the end of the log."""
         return RunError("\n".join([f"{self.name} {what}. The end of {self.log}:", *last_lines(self.log)]))
 
-    def _kept(self) -> dict[str, int | str] | None:
+    def _kept(self) -> "_Kept | None":
         try:
-            return dict(json.loads(self.pid_file.read_text()))
-        except (FileNotFoundError, ValueError):
+            return _Kept(**json.loads(self.pid_file.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def _listens(self) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,18 @@ from sandbox.run.processes import Service, last_lines
 from sandbox.run.state import REPOSITORY, Secrets, State, write_private
 
 USER = "admin"
+API_SERVER = "api-server"
 PARALLELISM = 4  # Airflow's own default starts 32 workers, 1.3 GB
 CHANNELS = Path(__file__).with_name("channels.yaml")
 READY_SECONDS = 120.0
 Say = Callable[[str], None]
+
+
+def components(state: State, port: int = 0) -> dict[str, Service]:
+    """By the name that Airflow's command line has for them."""
+    ports = {API_SERVER: port}
+    names = (API_SERVER, "scheduler", "dag-processor", "triggerer")
+    return {name: Service(f"airflow-{name}", state.logs, ports.get(name, 0)) for name in names}
 
 
 @dataclass(frozen=True)
@@ -34,22 +43,12 @@ class SchedulerStack:
     secrets: Secrets
 
     @property
-    def api_server(self) -> Service:
-        return Service("airflow-api-server", self.state.logs, self.port.number)
-
-    @property
-    def others(self) -> dict[str, Service]:
-        """By the component's name; what runs from an earlier start is kept."""
-        names = ("scheduler", "dag-processor", "triggerer")
-        return {name: Service(f"airflow-{name}", self.state.logs) for name in names}
-
-    def services(self) -> list[Service]:
-        """In the order in which they are ended: what starts tasks first, what tasks report to last."""
-        return [*self.others.values(), self.api_server]
+    def components(self) -> dict[str, Service]:
+        return components(self.state, self.port.number)
 
     def missing(self) -> list[Service]:
         """What doesn't run yet."""
-        return [service for service in self.services() if service.pid() is None]
+        return [service for service in self.components.values() if service.pid() is None]
 
     def start(self, missing: list[Service], say: Say) -> None:
         """`wait` says when it answers."""
@@ -57,17 +56,24 @@ class SchedulerStack:
         say("Airflow starts …")
         write_private(self.state.passwords, {USER: self.secrets.airflow_password})
         # Log servers would listen on all interfaces; here the API server reads the files itself.
-        options = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
-        serve = ["--host", LOOPBACK, "--port", str(self.port.number), "--workers", "1"]
-        for name, service in {"api-server": self.api_server, **self.others}.items():
+        options = {
+            API_SERVER: ["--host", LOOPBACK, "--port", str(self.port.number), "--workers", "1"],
+            "scheduler": ["--skip-serve-logs"],
+            "triggerer": ["--skip-serve-logs"],
+        }
+        for name, service in self.components.items():
             if service in missing:
-                self._start(service, name, serve if name == "api-server" else options.get(name, []))
+                command = [sys.executable, "-m", "airflow", name, *options.get(name, [])]
+                service.start(command, cwd=self.state.airflow, env=self.environment())
 
     def wait(self) -> None:
-        """Until every component is healthy."""
-        self.api_server.wait_until(self._answers, READY_SECONDS)
-        for name, service in self.others.items():
+        """Until every component is healthy; the API server is the one that says so."""
+        for name, service in self.components.items():
             service.wait_until(lambda name=name: self._is_healthy(name), READY_SECONDS)  # type: ignore[misc]
+
+    def read_since(self) -> datetime:
+        """DAGs that were parsed after this moment are those of today's files."""
+        return datetime.fromtimestamp(self.components["dag-processor"].pid_file.stat().st_mtime, UTC)
 
     def environment(self) -> dict[str, str]:
         """Ours alone: settings of another Airflow of this person would change what is shown here."""
@@ -125,16 +131,11 @@ class SchedulerStack:
             raise RunError("\n".join([f"Airflow's database could not be made. The end of {log}:", *last_lines(log)]))
         stamp.write_text(wanted)
 
-    def _start(self, service: Service, component: str, options: list[str]) -> None:
-        command = [sys.executable, "-m", "airflow", component, *options]
-        service.start(command, cwd=self.state.airflow, env=self.environment())
-
-    def _answers(self) -> bool:
-        return bool(self._health())
-
     def _is_healthy(self, component: str) -> bool:
-        status = self._health().get(component.replace("-", "_")) or {}
-        return status.get("status") == "healthy"
+        health = self._health()
+        if component == API_SERVER:
+            return bool(health)
+        return (health.get(component.replace("-", "_")) or {}).get("status") == "healthy"
 
     def _health(self) -> dict[str, Any]:
         try:

@@ -2,22 +2,29 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from sandbox.medusa import tools
 from sandbox.medusa.daemons import Daemon
 from sandbox.medusa.errors import StandError
+from sandbox.medusa.postgres import Postgres
 from sandbox.run import world
 from sandbox.run.errors import RunError
 from sandbox.run.plan import BAD, RATE, SEED
 from sandbox.run.ports import Port, Ports
-from sandbox.run.processes import Service
+from sandbox.run.processes import MARK, Service
 from sandbox.run.state import REPOSITORY, Secrets, State, write_private
+
+Json = dict[str, Any]
 
 READY_SECONDS = 60.0
 
@@ -53,7 +60,7 @@ def wait_for(service: Service, port: Port) -> None:
     service.wait_until(lambda: _is_healthy(port), READY_SECONDS)
 
 
-def tell_world(ports: Ports, news: world.Json) -> None:
+def tell_world(ports: Ports, news: Json) -> None:
     """Say it to the Omnitron that runs."""
     answer = httpx.post(f"{ports.omnitron.url}/admin/world", json=news, timeout=30, trust_env=False)
     if answer.is_error:
@@ -92,20 +99,49 @@ class MedusaStand:
         """Begin; it takes a minute or two the first time, and shows its own progress."""
         options = ["--home", str(self.home), "--port", str(self.ports.medusa.number)]
         options += ["--postgres-port", str(self.ports.medusa_postgres.number)]
+        env = {**_environment(), MARK: medusa_stand(self.state).mark}
         command = _module("sandbox.medusa", *options)
         return subprocess.Popen(
-            command, cwd=REPOSITORY, env=_environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
 
-    def stop(self) -> bool:
-        """False when nothing ran."""
-        if not self.home.exists():
-            return False
-        command = _module("sandbox.medusa", "--home", str(self.home), "--stop")
-        done = subprocess.run(command, cwd=REPOSITORY, env=_environment(), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RunError(done.stderr.strip())
-        return any(json.loads(done.stdout).values())
+
+def answer_of(process: subprocess.Popen[str]) -> Json:
+    """What the stand says when it is up."""
+    said, _ = process.communicate()
+    if process.returncode:
+        raise RunError("The Medusa stand did not come up.")
+    return dict(json.loads(said))
+
+
+def abort(process: subprocess.Popen[str]) -> None:
+    """End a start that is still at work, npm included."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+
+
+def medusa_stand(state: State) -> Service:
+    """Whatever a start of the stand left running, should we have died meanwhile."""
+    return Service("medusa-stand", state.logs)
+
+
+def stop_medusa(state: State) -> bool:
+    """False when nothing ran."""
+    if not state.medusa.exists():
+        return False
+    command = _module("sandbox.medusa", "--home", str(state.medusa), "--stop")
+    done = subprocess.run(command, cwd=REPOSITORY, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(done.stderr.strip())
+    return any(json.loads(done.stdout).values())
+
+
+def forget_medusa(state: State) -> None:
+    """As root its database may lie outside of our folder, where PostgreSQL's user can reach it."""
+    if state.medusa.exists():
+        with suppress(StandError):
+            shutil.rmtree(Postgres(state.medusa, 0, tools.Tools("", "", "", "")).folder, ignore_errors=True)
 
 
 def _module(name: str, *options: str) -> list[str]:
