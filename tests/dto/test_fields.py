@@ -171,6 +171,13 @@ def test_half_a_character_in_free_data_is_refused(place: dict[str, Any]) -> None
     assert refusal(ChannelOrderDto, header(extra_field=place)).reason is Reason.FIELD_MALFORMED
 
 
+@pytest.mark.parametrize("name", ["number", "notes", "remote_id", "language_code"])
+def test_half_a_character_in_a_text_is_refused(name: str) -> None:
+    error = refusal(ChannelOrderDto, header(**{name: "a\ud83d"}))
+
+    assert (error.reason, error.field) == (Reason.FIELD_MALFORMED, f"ChannelOrderDto.{name}")
+
+
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_missing_email_is_told_from_a_malformed_one(value: Any) -> None:
     assert refusal(CustomerDto, customer(email=value)).reason is Reason.EMAIL_MISSING
