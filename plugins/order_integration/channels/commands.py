@@ -223,9 +223,10 @@ class ReadCommand(ChannelCommand, Generic[D]):
         """`record_time`, or None where the record has none that can be read."""
         try:
             moment = self.record_time(record)
-            return moment if moment.tzinfo else None
+            zone = moment.tzinfo
         except SLIPS:
             return None
+        return moment if zone else None
 
 
 class GetOrders(ReadCommand[ChannelCreateOrderDto]):

@@ -14,7 +14,16 @@ from typing import Annotated, Any
 import phonenumbers
 from babel.numbers import get_currency_precision, list_currencies
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from order_integration.errors import Reason
@@ -185,23 +194,26 @@ def _in_our_time(value: datetime) -> datetime:
 ZonedDatetime = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
 
 
-def _whole_letters(value: dict[str, Any]) -> dict[str, Any]:
-    """Half a character (a lone surrogate) can stand in JSON, but no file, wire or database takes it."""
-    try:
-        json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
-    except UnicodeEncodeError:
-        raise problem(Reason.FIELD_MALFORMED, "holds half a character") from None
-    return value
-
-
-# Free data: nobody can promise that it names no one.
-ExtraField = Annotated[dict[str, Any], AfterValidator(_whole_letters), Personal()]
+ExtraField = Annotated[dict[str, Any], Personal()]  # free data: nobody can promise that it names no one
 
 
 class Dto(BaseModel):
     """Base of all DTOs: what is not known is refused, and neither repr nor an error shows a person's data."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, str_strip_whitespace=False, frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _has_whole_letters(cls, value: Any) -> Any:
+        """Half a character (a lone surrogate) can stand in JSON, but no file, wire or database takes it."""
+        try:
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, dict | list):
+                json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
+        except UnicodeEncodeError:
+            raise problem(Reason.FIELD_MALFORMED, "holds half a character") from None
+        return value
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield from masked(self, deep=False).items()

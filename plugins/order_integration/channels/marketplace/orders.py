@@ -24,7 +24,7 @@ class MarketplaceGetOrders(GetOrders):
 
     def record_key(self, record: Record) -> str:
         """The marketplace's id; the number that people see may come twice."""
-        return str(record["orderId"])
+        return "" if record["orderId"] is None else str(record["orderId"])
 
     def record_time(self, record: Record) -> datetime:
         """The last change of the order."""
