@@ -44,7 +44,7 @@ class CustomerDto(Dto):
     email: Email
     first_name: Name
     last_name: Name
-    channel_code: Annotated[str, required(64)]
+    channel_code: Annotated[str, required(64), Personal()]  # of a guest it may be the e-mail address
     phone_number: Annotated[Phone | None, Personal()] = None
     is_active: bool = True
     extra_field: ExtraField = Field(default_factory=dict)
