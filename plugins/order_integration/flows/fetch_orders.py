@@ -78,11 +78,11 @@ async def transform(
     in_window = {command.key_of(row) for row in rows}
     waited = [row for row in fetched.read(PARKED) if command.key_of(row) not in in_window]
     entries = await entries_of(command, [*rows, *waited], ChannelCreateOrderDto.fingerprint)
-    _refuse_shared_numbers(entries)
+    taken = _second_of_a_number(entries)
     limits = connector.channel.limits
     made = in_chunks(in_groups(entries, _ties_on(identifier)), limits.chunk_size, limits.push_tasks)
     for number, groups in enumerate(made):
-        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(groups, fresh_from))
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(groups, fresh_from, taken))
     bad = [entry for entry in entries if entry.error is not None]
     chunks.write(QUARANTINED, ({**_bad(entry).as_row(), "record": entry.record} for entry in bad))
     manifest = {
@@ -95,15 +95,14 @@ async def transform(
     return manifest
 
 
-def _refuse_shared_numbers(entries: list[EntryOf]) -> None:
-    """Of two orders with one number in a run the earlier keeps it, whichever task would have been faster."""
-    taken: dict[str, EntryOf] = {}
-    for entry in sorted((e for e in entries if e.dto), key=lambda e: (e.dto.order.created_at, e.key)):  # type: ignore[union-attr]
-        number = entry.dto.order.number  # type: ignore[union-attr]
-        if taken.setdefault(number, entry) is not entry:
-            sentence = "this number belongs to another order of the channel"
-            entry.error = RecordError(Reason.NUMBER_TAKEN, "order.number", sentence)
-            entry.dto = None
+def _second_of_a_number(entries: list[EntryOf]) -> set[str]:
+    """Of two orders with one number in a run the earlier keeps it, whichever task would have been faster.
+
+    Push refuses the other one, unless it was linked by an earlier run: then the number is its own.
+    """
+    first: dict[str, str] = {}
+    found = sorted((entry.dto.order.created_at, entry.key, entry.dto.order.number) for entry in entries if entry.dto)
+    return {key for _, key, number in found if first.setdefault(number, key) != key}
 
 
 def _ties_on(identifier: str) -> Callable[[ChannelCreateOrderDto], Iterator[Hashable]]:
@@ -120,13 +119,14 @@ def _ties_on(identifier: str) -> Callable[[ChannelCreateOrderDto], Iterator[Hash
     return ties
 
 
-def _chunk_rows(groups: list[list[EntryOf]], fresh_from: datetime) -> Iterator[Row]:
+def _chunk_rows(groups: list[list[EntryOf]], fresh_from: datetime, taken: set[str]) -> Iterator[Row]:
     for number, group in enumerate(groups):
         for entry in group:
             yield {
                 "key": entry.key,
                 "group": number,
                 "in_overlap": entry.time is not None and entry.time < fresh_from,
+                "number_taken": entry.key in taken,
                 "dto": entry.dto.model_dump(mode="json") if entry.dto else None,
                 "cuts": [asdict(cut) for cut in entry.cuts],
                 "record": entry.record,
@@ -161,6 +161,7 @@ class _Item:
     key: str
     group: int
     in_overlap: bool
+    number_taken: bool  # by another order of this run
     dto: ChannelCreateOrderDto
     cuts: tuple[Row, ...]
 
@@ -175,6 +176,7 @@ async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[O
             row["key"],
             row["group"],
             row["in_overlap"],
+            row["number_taken"],
             ChannelCreateOrderDto.model_validate(row["dto"]),
             tuple(row["cuts"]),
         )
@@ -239,6 +241,8 @@ async def _create(orders: Orders, item: _Item, known: _Known) -> Outcome:
     order = item.dto.order
     if order.remote_id in known.ambiguous:
         raise RecordError(Reason.CONFLICT, "order.remote_id", "several orders of Omnitron are linked with this id")
+    if item.number_taken:
+        raise RecordError(Reason.NUMBER_TAKEN, "order.number", "this number belongs to another order of the channel")
     created = await orders.create(item.dto, order.modified_at or order.created_at)
     links = tuple(await orders.links(created.row))
     if created.by_this_run:
