@@ -94,8 +94,8 @@ def at_most(limit: int) -> StringConstraints:
 
 
 def required(limit: int) -> StringConstraints:
-    """The same, and not empty."""
-    return StringConstraints(min_length=1, max_length=limit)
+    """The same, and not empty. Omnitron takes blanks off its ends, so that it would not be found again with them."""
+    return StringConstraints(min_length=1, max_length=limit, strip_whitespace=True)
 
 
 Id = Annotated[str, required(255)]
