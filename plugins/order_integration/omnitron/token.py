@@ -21,6 +21,7 @@ from order_integration.transport import HttpSession, Limits
 
 REFUSED_FOR = 900.0  # seconds that a refused password is not tried again; a changed one is tried at once
 THROTTLED_FOR = 60.0  # seconds to wait after a 429 that names no time
+WRONG_PASSWORD = frozenset({400, 401, 403})  # Omnitron says 400; what stands before it may say the others
 LOCK_PATIENCE = 90.0  # seconds; longer than a log-in's own time-out
 
 
@@ -36,6 +37,7 @@ class SharedToken:
     password: str = field(repr=False)
     folder: Path
     _token: str = field(default="", repr=False)
+    _confirmed: str = field(default="", repr=False)  # a refused token that a log-in answered with once more
 
     async def headers(self) -> dict[str, str]:
         """The header, logging in where nobody on this machine has yet."""
@@ -44,11 +46,15 @@ class SharedToken:
         return {"Authorization": f"Token {self._token}"}
 
     async def renew(self, stale: Mapping[str, str]) -> bool:
-        """Another process may have logged in meanwhile; else log in."""
+        """Another process may have logged in meanwhile; else log in.
+
+        Omnitron may answer with the same token, which one of its servers did not know yet: worth one more try, but
+        no further log-in.
+        """
         refused = stale.get("Authorization", "").removeprefix("Token ")
         if self._token == refused:
             await self._obtain(stale=refused)
-        return self._token != refused
+        return True
 
     async def _obtain(self, stale: str) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,8 +64,11 @@ class SharedToken:
                 if known.get("token", stale) != stale:
                     self._token = known["token"]
                     return
+                if stale and stale == self._confirmed:
+                    return
                 self._refuse_what_failed_before(known)
                 await self._log_in()
+                self._confirmed = self._token if self._token == stale else ""
         except Timeout as error:
             raise RetriableError("another process has been logging in to Omnitron for too long") from error
 
@@ -76,7 +85,12 @@ class SharedToken:
         try:
             async with HttpSession(self.base_url, limits=Limits(tries=1)) as http:
                 answer = await http.call("POST", "auth/login/", body=body)
-        except RefusedError as error:
+        except (RefusedError, ConfigurationError, ContractError) as error:
+            if error.ids.get("status") not in WRONG_PASSWORD:
+                if isinstance(error, RefusedError):
+                    sentence = f"there is no log-in of Omnitron at {self.base_url}: correct the connection's host"
+                    raise ConfigurationError(sentence, status=error.status) from error
+                raise
             salt = os.urandom(16).hex()
             self._write({"salt": salt, "refused": self._digest(salt), "refused_until": time.time() + REFUSED_FOR})
             raise self._wrong_password() from error
@@ -106,9 +120,11 @@ class SharedToken:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._path.read_text()))
+            content = json.loads(self._path.read_text())
         except (OSError, ValueError):
             return {}
+        is_ours = isinstance(content, dict) and isinstance(content.get("token", "-"), str)
+        return content if is_ours else {}
 
     def _write(self, content: dict[str, Any]) -> None:
         """Through a second file: a reader sees the old or the new, never a half."""
