@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--home", type=Path, default=REPOSITORY / ".run", help="where everything is kept (.run)")
     options = parser.parse_args()
     console = Console(stderr=options.json == "-", soft_wrap=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _interrupt)
     try:
         return _command(options, State(options.home.expanduser().resolve()), console)
     except RunError as error:
@@ -68,7 +69,7 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Being asked to end is like Ctrl-C: what was started is ended first."""
+    """Whoever asks us to end, and however we were started: what we started is ended first."""
     raise KeyboardInterrupt
 
 

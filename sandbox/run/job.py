@@ -78,6 +78,9 @@ class Job:
         if done.row:
             differences += compare.table_differences(done.row, expected)
         table.show(self.console, self.channel, done.row, differences)
+        if not done.is_green:
+            logs = self.state.airflow / "logs" / f"dag_id={dag_id}" / f"run_id={done.run_id}"
+            self.say(f"The run is red; the logs of its tasks are in {logs}")
         return self._answer(done, expected, differences)
 
     def end_what_was_started(self) -> None:
