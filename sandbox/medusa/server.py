@@ -94,5 +94,5 @@ class Medusa:
 
 
 def _version() -> str:
-    """Changes when a pin does."""
-    return hashlib.sha256((PROJECT / "package.json").read_bytes()).hexdigest()
+    """Changes when a pin does, of our own or of anything they pull in."""
+    return hashlib.sha256((PROJECT / "package-lock.json").read_bytes()).hexdigest()
