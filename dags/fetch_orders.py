@@ -37,7 +37,8 @@ for channel in channels_of(FLOW):
 
         fetch = FetchOrders(task_id="fetch", **common)
         transform = TransformOrders(task_id="transform", **common)
-        push = PushOrders.partial(task_id="push", max_active_tis_per_dagrun=at_once, **common).expand(
+        # Over all runs of the DAG, backfills too: these tasks share one request rate.
+        push = PushOrders.partial(task_id="push", max_active_tis_per_dag=at_once, **common).expand(
             chunk=transform.output
         )
         # The only leaf, so that it alone decides the run's colour; one at a time, since a batch request is a lock.

@@ -49,7 +49,7 @@ class ChannelLimits(BaseModel):
     omnitron_requests_per_second: float = Field(default=200.0, gt=0)
     in_flight: int = Field(default=16, ge=1, le=256)  # calls under way at once, per task
     push_tasks: int = Field(default=4, ge=1, le=5)  # at once; a run has at most eight tasks
-    chunk_size: int = Field(default=250, ge=1)  # orders of one push task, unless that makes more than `push_tasks`
+    chunk_size: int = Field(default=100, ge=1)  # orders of one push task, unless that makes more than `push_tasks`
     timeout: Duration = timedelta(seconds=30)
     quarantine_share: float = Field(default=0.2, ge=0, le=1)  # of the distinct records; more turns the run red
     quarantine_floor: int = Field(default=50, ge=0)
