@@ -20,8 +20,12 @@ RETRIES = 3
 LONGEST_RETRY_DELAY = timedelta(minutes=15)
 
 
+# A defect of ours or of a connector: it would fail in every try, only later.
+DEFECTS = (TypeError, AttributeError, NameError, LookupError, ArithmeticError, AssertionError, NotImplementedError)
+
+
 class RetryByKind(RetryPolicy):
-    """A server that names a time is asked again then; everything else keeps the task's own back-off."""
+    """A server that names a time is asked again then, a defect fails at once, all else keeps the task's back-off."""
 
     def evaluate(
         self,
@@ -33,6 +37,8 @@ class RetryByKind(RetryPolicy):
         """Called in the task's process after a failure."""
         if isinstance(exception, RetriableError) and exception.retry_after:
             return RetryDecision.retry(timedelta(seconds=exception.retry_after), reason="the server named a time")
+        if isinstance(exception, DEFECTS):
+            return RetryDecision.fail(reason="a defect: trying again changes nothing")
         return RetryDecision.default()
 
 
