@@ -117,7 +117,12 @@ def _composed(name: str) -> str:
 
 def _same_but_case(one: str, other: str) -> bool:
     """İSTANBUL, İstanbul, istanbul and ISTANBUL are one name; str.lower knows nothing of the Turkish i."""
-    return one.translate(_TURKISH_LOWER).casefold() == other.translate(_TURKISH_LOWER).casefold()
+    return _without_case(one) == _without_case(other)
+
+
+def _without_case(name: str) -> str:
+    """Lower case of İ is i with a second dot in Python and in JavaScript alike; the dot goes."""
+    return name.translate(_TURKISH_LOWER).casefold().replace("i\u0307", "i")
 
 
 @dataclass
