@@ -25,7 +25,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from order_integration.errors import ContractError
-from order_integration.transport import dumps, loads
+from order_integration.exact_json import dumps, loads
 
 URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
 

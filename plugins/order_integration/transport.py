@@ -5,11 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-import simplejson
 import tenacity
 from aiolimiter import AsyncLimiter
 
@@ -20,13 +19,12 @@ from order_integration.errors import (
     RetriableError,
     UnknownOutcomeError,
 )
+from order_integration.exact_json import Json, dumps, loads
 
-Json = Any
 Params = Mapping[str, str | int | Sequence[str | int]]
 
 # Waits that a server asks for and that are longer than this are left to Airflow's own retry, which frees the slot.
 LONGEST_WAIT_IN_TASK = 60.0
-SURROGATE = re.compile("[\ud800-\udfff]")
 LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 
 
@@ -94,17 +92,6 @@ class Limits:
     tries: int = 4
     first_wait: float = 0.5  # seconds; doubles from try to try
     timeout: float = 30.0  # seconds for one answer, connecting included
-
-
-def dumps(value: Json) -> str:
-    """JSON text with decimals to the last digit. Half a character (a lone surrogate) is escaped: no file takes it."""
-    text = simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
-
-
-def loads(text: str | bytes) -> Json:
-    """JSON with `Decimal` for every number that has a point: a float would lose digits."""
-    return simplejson.loads(text, use_decimal=True, allow_nan=False)
 
 
 def checked_base_url(url: str, setting: str) -> str:

@@ -33,7 +33,8 @@ from order_integration.dto import (
     Dto,
 )
 from order_integration.errors import ConfigurationError, Reason, RecordError
-from order_integration.transport import Auth, FixedHeaders, HttpSession, Json, Limits, checked_base_url, dumps
+from order_integration.exact_json import Json, dumps
+from order_integration.transport import Auth, FixedHeaders, HttpSession, Limits, checked_base_url
 
 Record = dict[str, Any]
 D = TypeVar("D", bound=Dto)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from order_integration.errors import ConfigurationError, ContractError, RefusedError
-from order_integration.transport import HttpSession, Json, Params
+from order_integration.exact_json import Json
+from order_integration.transport import HttpSession, Params
 
 K = TypeVar("K")
 V = TypeVar("V")

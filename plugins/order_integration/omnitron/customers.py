@@ -6,9 +6,10 @@ from typing import Any
 
 from order_integration.dto import AddressDto, CustomerDto
 from order_integration.errors import ContractError, Reason, RecordError, RefusedError, UnknownOutcomeError
+from order_integration.exact_json import dumps
 from order_integration.omnitron.client import Memo, Omnitron, Row, id_of
 from order_integration.omnitron.lookups import Lookups
-from order_integration.transport import dumps
+
 
 IDENTIFIERS = ("email", "phone_number")
 COMPARED = ("email", "phone_number", "first_name", "last_name")

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from order_integration.dto import ErrorReportDto, OperationalEventDto
 from order_integration.errors import RefusedError
+from order_integration.exact_json import dumps
 from order_integration.omnitron.client import Omnitron, Row
-from order_integration.transport import dumps
 
 SOURCE = "order_integration"
 INTEGRATION_TYPE = "sales_channel"
