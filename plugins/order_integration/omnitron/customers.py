@@ -10,7 +10,6 @@ from order_integration.exact_json import dumps
 from order_integration.omnitron.client import Memo, Omnitron, Row, id_of
 from order_integration.omnitron.lookups import Lookups
 
-
 IDENTIFIERS = ("email", "phone_number")
 COMPARED = ("email", "phone_number", "first_name", "last_name")
 MODIFIED_AT = "modified_at"  # in extra_field: the channel's time of what we wrote last
@@ -29,14 +28,20 @@ class Customers:
 
     omnitron: Omnitron
     identifier: str = "email"
-    _known: Memo[str, int] = field(default_factory=Memo)
+    _pks: dict[str, int] = field(default_factory=dict)  # by what was said of a customer
+    _latest: dict[int, str] = field(default_factory=dict)  # what was said of each last
 
     async def pk_of(self, customer: CustomerDto, as_of: datetime) -> int:
-        """The customer's pk, created or brought up to date where needed; asked once a run and customer.
+        """The customer's pk, created or brought up to date where needed; asked once while nothing else is said of it.
 
         `as_of` is the channel's time of this news. Raises RecordError where Omnitron refuses it or knows several.
         """
-        return await self._known.get(customer.model_dump_json(), lambda: self._upsert(customer, as_of))
+        said = customer.model_dump_json()
+        pk = self._pks.get(said)
+        if pk is None or self._latest[pk] != said:  # one who changed and changed back is news, too
+            pk = await self._upsert(customer, as_of)
+            self._pks[said], self._latest[pk] = pk, said
+        return pk
 
     async def _upsert(self, customer: CustomerDto, as_of: datetime) -> int:
         row = await self._find(customer)
