@@ -39,11 +39,13 @@ class Customers:
         said = customer.model_dump_json()
         pk = self._pks.get(said)
         if pk is None or self._latest[pk] != said:  # one who changed and changed back is news, too
-            pk = await self._upsert(customer, as_of)
-            self._pks[said], self._latest[pk] = pk, said
+            pk, is_current = await self._upsert(customer, as_of)
+            if is_current:
+                self._pks[said], self._latest[pk] = pk, said
         return pk
 
-    async def _upsert(self, customer: CustomerDto, as_of: datetime) -> int:
+    async def _upsert(self, customer: CustomerDto, as_of: datetime) -> tuple[int, bool]:
+        """The pk, and whether Omnitron now holds these news (newer ones may be there)."""
         row = await self._find(customer)
         if row is None:
             row = await self._create(customer, as_of)
@@ -83,11 +85,11 @@ class Customers:
         }
         return await self.omnitron.http.call("POST", self.omnitron.at("customers/"), body=body)
 
-    async def _bring_up_to_date(self, row: Row, customer: CustomerDto, as_of: datetime) -> int:
+    async def _bring_up_to_date(self, row: Row, customer: CustomerDto, as_of: datetime) -> tuple[int, bool]:
         pk, ours = id_of(row), customer.model_dump(include=set(COMPARED), exclude_none=True)
         changed = {name: value for name, value in ours.items() if row.get(name) != value}
         if not changed or not is_newer(as_of, row.get("extra_field")):
-            return pk
+            return pk, not changed
         body = {
             **changed,
             "channel": self.omnitron.channel_id,
@@ -99,13 +101,17 @@ class Customers:
             await self.omnitron.http.call("PATCH", path, body=body, repeatable=True)
         except RefusedError as error:
             raise refused(error, "customer") from error
-        return pk
+        return pk, True
 
 
 def is_newer(as_of: datetime, extra_field: Any) -> bool:
     """Whether news of `as_of` may overwrite what `extra_field` says was written last."""
     written = (extra_field or {}).get(MODIFIED_AT)
-    return written is None or datetime.fromisoformat(written) < as_of
+    try:
+        moment = datetime.fromisoformat(written) if written else None
+    except (TypeError, ValueError):  # somebody else's key of the same name
+        return True
+    return moment is None or moment.tzinfo is None or moment < as_of
 
 
 @dataclass
@@ -139,7 +145,7 @@ class Addresses:
             "district": place.district,
         }
         if address.retail_store:
-            store = await self.lookups.store(address.retail_store)
+            store = await self.lookups.store(address.retail_store, where)
             body |= {"retail_store": store, "address_type": "retail_store"}
         return body
 

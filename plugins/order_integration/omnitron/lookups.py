@@ -155,8 +155,8 @@ class Lookups:
             )
         return carriers[erp_code]
 
-    async def store(self, erp_code: str) -> int:
-        """The retail store's pk.
+    async def store(self, erp_code: str, where: str) -> int:
+        """The retail store's pk; `where` (`shipping_address`) names the field in an error.
 
         Raises RecordError unless there is exactly one.
         """
@@ -165,11 +165,8 @@ class Lookups:
             path = self.omnitron.at("retail_stores/")
             rows = await self.omnitron.rows(path, {"erp_code": erp_code}, sure=lambda row: row["erp_code"] == erp_code)
             if len(rows) != 1:
-                raise RecordError(
-                    Reason.RETAIL_STORE_UNKNOWN,
-                    "shipping_address.retail_store",
-                    f"{len(rows)} stores have this erp_code",
-                )
+                sentence = f"{len(rows)} stores have this erp_code"
+                raise RecordError(Reason.RETAIL_STORE_UNKNOWN, f"{where}.retail_store", sentence)
             return id_of(rows[0])
 
         return await self._stores.get(erp_code, ask)
