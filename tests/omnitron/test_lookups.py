@@ -156,9 +156,9 @@ def test_a_carrier_that_is_unknown_is_the_record_s_problem(ask: Ask, code: str) 
 
 
 def test_a_store_is_exactly_one(ask: Ask, back_office: BackOffice) -> None:
-    assert ask(lambda o: Lookups(o).store("S1")) == back_office.rows("retail_stores")[0]["pk"]
+    assert ask(lambda o: Lookups(o).store("S1", "x")) == back_office.rows("retail_stores")[0]["pk"]
     with pytest.raises(RecordError) as caught:
-        ask(lambda o: Lookups(o).store("S2"))
+        ask(lambda o: Lookups(o).store("S2", "x"))
     assert caught.value.reason is Reason.RETAIL_STORE_UNKNOWN
 
 
