@@ -99,7 +99,7 @@ class Orders:
         Raises RecordError.
         """
         order, extra = dto.order, row.get("extra_field") or {}
-        fingerprint = (extra.get(PROVENANCE) or {}).get("fingerprint")
+        fingerprint = _provenance(extra).get("fingerprint")
         for name, same in (
             ("number", row["number"] == order.number),
             ("currency", str(row["currency"]).lower() == order.currency),
@@ -125,7 +125,7 @@ class Orders:
                 "this number belongs to another order of the channel",
                 order=id_of(row),
             )
-        ours = (extra.get(PROVENANCE) or {}).get("run") == self.run
+        ours = _provenance(extra).get("run") == self.run
         return Created(row, by_this_run=ours)
 
     async def _header(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Row:
@@ -173,10 +173,17 @@ class Orders:
         }
 
 
+def _provenance(extra_field: Row) -> Row:
+    """What we wrote about an order's origin; under the same key, another client may have written anything."""
+    said = extra_field.get(PROVENANCE)
+    return said if isinstance(said, dict) else {}
+
+
 def _wire(value: Any) -> Any:
-    """Money as text with its digits, times in UTC with a Z."""
+    """Money as text with its digits (Omnitron refuses 60.0000, which is 60), times in UTC with a Z."""
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     if isinstance(value, dict):
