@@ -5,6 +5,8 @@ import logging
 import multiprocessing
 import signal
 import time
+from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.shelf import item, order
 # A server that has imported everything forks the processes: importing takes longer than the tests.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.flows.one_step"])
+ROOMS = Path(__file__).parents[2]
 FOREVER = 3600  # seconds: the call that hangs is never carried out in the time of a test
 PATIENCE = 60.0
 
@@ -84,6 +87,13 @@ class Killed:
 def is_no_end_of_a_call_that_hangs(record: logging.LogRecord) -> bool:
     """The server breaks such calls off when it stops, and says so at length."""
     return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fork_server() -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", f"{ROOMS}:{ROOMS / 'plugins'}")
+        forkserver.ensure_running()
 
 
 @pytest.fixture
