@@ -79,16 +79,20 @@ def in_groups(entries: list[Entry[D]], ties: Callable[[D], Iterable[Hashable]]) 
     """Entries that share a tie (an e-mail address, a customer code) are in one group, however long the chain."""
     group_of: dict[Hashable, int] = {}
     groups: dict[int, list[Entry[D]]] = {}
+    marks_of: dict[int, set[Hashable]] = {}
     for number, entry in enumerate(entries):
         if entry.dto is None:
             continue
-        marks = list(ties(entry.dto))
-        joined = sorted({group_of[mark] for mark in marks if mark in group_of})
-        members = [member for one in joined for member in groups.pop(one)]
-        groups[number] = [*members, entry]
-        for member in groups[number]:
-            if member.dto is not None:
-                group_of.update(dict.fromkeys(ties(member.dto), number))
+        marks = set(ties(entry.dto))
+        joined = {group_of[mark] for mark in marks if mark in group_of}
+        # The largest takes the others in: a mailbox that thousands share costs no more than thousands of mailboxes.
+        home = max(joined, key=lambda one: (len(groups[one]), -one), default=number)
+        for other in sorted(joined - {home}):
+            groups[home] += groups.pop(other)
+            marks |= marks_of.pop(other)
+        groups.setdefault(home, []).append(entry)
+        marks_of.setdefault(home, set()).update(marks)
+        group_of.update(dict.fromkeys(marks, home))
     return list(groups.values())
 
 
