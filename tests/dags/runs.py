@@ -187,8 +187,10 @@ def _serialised(dag: Any) -> Any:
 
 
 def _run_task(dag: Any, ti: Any, while_waiting: Ran | None) -> None:
+    from airflow.models.taskinstance import TaskInstance
     from airflow.sdk.definitions.dag import _run_task
-    from airflow.sdk.serde import serialize
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
 
     result = _run_task(ti=ti, task=dag.get_task(ti.task_id), run_triggerer=False)
     if ti.state != "deferred" or result is None:
@@ -196,6 +198,7 @@ def _run_task(dag: Any, ti: Any, while_waiting: Ran | None) -> None:
     if while_waiting is None:
         raise AssertionError(f"{ti.task_id} waits")
     while_waiting(result.msg)
-    ti.next_method = result.msg.next_method
-    ti.next_kwargs = {**result.msg.next_kwargs, "event": serialize(None)}
+    with create_session() as session:
+        kept = {"next_method": result.msg.next_method, "next_kwargs": {**result.msg.next_kwargs, "event": None}}
+        session.execute(update(TaskInstance).where(TaskInstance.id == ti.id).values(**kept))
     ti.set_state("scheduled")

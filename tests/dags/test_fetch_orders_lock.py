@@ -1,0 +1,92 @@
+"""Settle and somebody else's batch request: it waits without a slot and without a try."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import BackOffice
+from tests.dags.runs import start
+from tests.dags.test_fetch_orders_colour import KEYS, assert_all_arrived_once, orders
+from tests.dags.test_fetch_orders_runs import DAY
+
+pytestmark = pytest.mark.airflow
+__all__ = ["orders"]
+
+
+@pytest.fixture
+def lock(back_office: BackOffice) -> Any:
+    """A foreign batch request of orders that stays in commit."""
+    row = back_office.post("/admin/lock", json={"channel": 1, "content_type": "order"}).raise_for_status().json()
+    return lambda: back_office.delete(f"/admin/lock/{row['pk']}").raise_for_status()
+
+
+def test_settle_waits_for_a_foreign_batch_request_and_finishes_after_it(
+    shelf_dag: Any, back_office: BackOffice, lock: Any, orders: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[Any] = []
+
+    def release_after_two(message: Any) -> None:
+        waits.append(message)
+        assert back_office.linked("order") == {}
+        if len(waits) == 2:
+            lock()
+
+    run = start(shelf_dag, conf=DAY, while_waiting=release_after_two)
+
+    assert run.state == "success"
+    assert run.tries("settle") == 1
+    assert run.table()["created"] == 6
+    assert_all_arrived_once(back_office)
+    assert {message.next_method for message in waits} == {"resume"}
+    assert {message.classpath.rpartition(".")[2] for message in waits} == {"DateTimeTrigger"}
+    # The second wait still knows when the first began.
+    assert waits[0].next_kwargs["waiting_since"] == waits[1].next_kwargs["waiting_since"]
+    assert "another batch request is open" in capfd.readouterr().out
+
+
+def test_a_wait_leaves_nothing_open_behind_it(
+    shelf_dag: Any, back_office: BackOffice, lock: Any, orders: Any, staging: Any
+) -> None:
+    held: list[str] = []
+
+    def release(_: Any) -> None:
+        held.extend(row["status"] for row in back_office.rows("batch_requests"))
+        lock()
+
+    start(shelf_dag, conf=DAY, while_waiting=release)
+
+    assert sorted(held) == ["commit", "fail"]  # theirs, and the one that we gave up
+    assert not [path for path in (staging / "batches").rglob("*") if path.is_file()]
+
+
+def test_settle_does_not_wait_for_ever(shelf_dag: Any, back_office: BackOffice, lock: Any, orders: Any) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+
+    def since_yesterday(message: Any) -> None:
+        message.next_kwargs = {**message.next_kwargs, "waiting_since": yesterday}
+
+    run = start(shelf_dag, conf=DAY, while_waiting=since_yesterday)
+
+    assert (run.state, run.tries("settle")) == ("failed", 4)
+    lock()
+    run.clear("settle").go_on()
+    assert run.state == "success"
+    assert_all_arrived_once(back_office)
+
+
+def test_an_asynchronous_job_of_the_channel_is_not_waited_for(
+    shelf_dag: Any, back_office: BackOffice, lock: Any, orders: Any
+) -> None:
+    [batch] = back_office.rows("batch_requests")
+    back_office.patch(
+        f"/api/v1/channel/1/batch_requests/{batch['pk']}/",
+        json={"channel": 1, "status": "sent_to_remote", "remote_batch_id": "feed-1"},
+    ).raise_for_status()
+
+    run = start(shelf_dag, conf=DAY)
+
+    assert run.state == "success"
+    actions = back_office.rows("integration_actions", content_type_name="order")
+    assert sorted(row["remote_id"] for row in actions) == sorted(KEYS)
+    assert {row["status"] for row in back_office.rows("batch_requests")} == {"sent_to_remote", "fail"}
