@@ -13,14 +13,15 @@ from typing import Any
 from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto
 from order_integration.errors import IntegrationError, LockedError
+from order_integration.exact_json import dumps
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
-from order_integration.omnitron.client import Omnitron
+from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.reports import Reports, report_on_batch
-from order_integration.staging import TOLD, OpenBatches, Waiting, key_digest
+from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest
 
-OBJECTS_PER_BATCH = 500  # of one commit; an order's objects stay together
+OBJECTS_PER_BATCH = 500  # of one commit
 # An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
 ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
 
@@ -38,6 +39,7 @@ class Books:
     quarantine: Waiting
     parked: Waiting
     batches: OpenBatches
+    owed: OwedLinks
     owner: Row  # dag, run, task, try: who opens the batch requests
     now: datetime
 
@@ -58,11 +60,10 @@ class Settlement:
 async def settle(books: Books, settlement: Settlement, balance: Balance) -> None:
     """Link, report, keep what waits, count. `balance` comes with rows, duplicates and distinct filled in."""
     batches = BatchRequests(books.omnitron)
-    again = await end_left_over(books, batches)
-    links = [list(outcome.links) for outcome in settlement.outcomes if outcome.links]
-    batch = await _link(books, batches, [*(left for left in again.values() if left), *links])
-    for pk in again:
-        books.batches.ended(pk)
+    await end_left_over(books, batches)
+    books.owed.owe(books.run, [asdict(link) for outcome in settlement.outcomes for link in outcome.links])
+    batch = await _link(books, batches, _once(Link(**row) for row in books.owed.all()))
+    books.owed.written()
     balance.new_in_quarantine, untold = _keep(books, settlement)
     balance.count(settlement.outcomes)
     untold += [outcome for outcome in settlement.outcomes if outcome.cuts]
@@ -70,32 +71,29 @@ async def settle(books: Books, settlement: Settlement, balance: Balance) -> None
         await _report(books, batches, batch, untold)
 
 
-async def end_left_over(books: Books, batches: BatchRequests) -> dict[int, list[Link]]:
+async def end_left_over(books: Books, batches: BatchRequests) -> None:
     """A killed try may have left a batch request open, with its lock; settle runs one at a time, so it is nobody's.
 
-    What was committed is finished, not failed: its links are right, whatever became of the try. Returned are, by batch
-    request, the links of those that failed: they have to be committed again.
+    Failing it loses nothing: what it was to link is owed until it is written.
     """
-    again: dict[int, list[Link]] = {}
     for row in books.batches.all():
-        pk, links = int(row["pk"]), [Link(**one) for one in row["objects"]]
-        status = await batches.status(pk)
-        log.warning("batch request %d was left by an earlier try, in %s", pk, status)
-        if status == BatchStatus.COMMIT:
-            await batches.done(pk, links)
-        elif status != BatchStatus.DONE:
-            await batches.fail(pk)
-            again[pk] = links
-            continue
+        pk = int(row["pk"])
+        log.warning("batch request %d was left open by an earlier try; it is ended", pk)
+        await batches.fail(pk)
         books.batches.ended(pk)
-    return again
 
 
-async def _link(books: Books, batches: BatchRequests, links: list[list[Link]]) -> Batch | None:
-    """Commit all links, whole orders at a time; returns the last batch request, for the reports."""
+def _once(links: Iterable[Link]) -> list[Link]:
+    """One link an object: a run that was cleared says what it said before."""
+    return list({(link.content_type, link.pk): link for link in links}.values())
+
+
+async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> Batch | None:
+    """Commit all links; returns the last batch request, for the reports."""
     batch = None
-    for some in _whole_orders(links):
+    for some in slices(links, OBJECTS_PER_BATCH):
         try:
+            await batches.refuse_while_locked(books.content_type)
             batch = await _link_in_batch(books, batches, some)
         except LockedError as error:
             if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:
@@ -107,7 +105,7 @@ async def _link(books: Books, batches: BatchRequests, links: list[list[Link]]) -
 
 async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[Link]) -> Batch:
     batch = await batches.create()
-    books.batches.register(batch.pk, books.owner, [asdict(link) for link in links])
+    books.batches.register(batch.pk, books.owner)
     done = False
     try:
         if links:
@@ -115,30 +113,20 @@ async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[L
         await batches.done(batch.pk, links)
         done = True
     finally:
-        if not done:
-            await _fail_quietly(batches, batch)
-        # Left registered when even that failed, so that the next settle ends it.
-    books.batches.ended(batch.pk)
+        # One that can't even be failed stays registered, and the next settle ends it.
+        if done or await _failed(batches, batch):
+            books.batches.ended(batch.pk)
     return batch
 
 
-async def _fail_quietly(batches: BatchRequests, batch: Batch) -> None:
+async def _failed(batches: BatchRequests, batch: Batch) -> bool:
     """On the way out of an error, which is the one to be seen."""
     try:
         await batches.fail(batch.pk)
     except IntegrationError as error:
         log.warning("batch request %d could not be ended: %s", batch.pk, error)
-
-
-def _whole_orders(links: list[list[Link]]) -> Iterable[list[Link]]:
-    some: list[Link] = []
-    for of_one in links:
-        if some and len(some) + len(of_one) > OBJECTS_PER_BATCH:
-            yield some
-            some = []
-        some = [*some, *of_one]
-    if some:
-        yield some
+        return False
+    return True
 
 
 def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
@@ -171,13 +159,18 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
 async def _report(books: Books, batches: BatchRequests, batch: Batch | None, untold: list[Outcome]) -> None:
     batch = batch or await _link_in_batch(books, batches, [])
     reports = Reports(books.omnitron)
+    # A place is mapped once, however many orders go there.
+    places = {dumps(outcome.location): outcome for outcome in untold if outcome.location}
+    await asyncio.gather(*(_tell_place(reports, outcome) for outcome in places.values()))
     await asyncio.gather(*(_tell(books, reports, batch, outcome) for outcome in untold))
 
 
+async def _tell_place(reports: Reports, outcome: Outcome) -> None:
+    place = outcome.location or {}
+    await reports.unmapped_location(place["level"], place["name"], place["parents"], outcome.sentence)
+
+
 async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
-    if outcome.location:
-        place = outcome.location
-        await reports.unmapped_location(place["level"], place["name"], place["parents"], outcome.sentence)
     for report in _reports_of(books, batch, outcome):
         await reports.write(report)
     if outcome.result is Result.QUARANTINED:
