@@ -18,7 +18,7 @@ from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.token import SharedToken
-from order_integration.staging import Folder, OpenBatches, Staging, Waiting
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER
 from tests.shelf import NOON
@@ -158,7 +158,15 @@ class Steps:
         owner = {"dag": "d", "run": run, "task": "settle", "map_index": -1, "try": 1}
         async with self.omnitron() as omnitron:
             books = Books(
-                omnitron, flow.FLOW, "order", self.quarantine, self.parked, self.batches, owner, datetime.now(UTC)
+                omnitron,
+                flow.FLOW,
+                "order",
+                self.quarantine,
+                self.parked,
+                self.batches,
+                OwedLinks(self.staging, self.channel.name, flow.FLOW),
+                owner,
+                datetime.now(UTC),
             )
             await settle(books, settlement, balance)
         return balance

@@ -130,7 +130,7 @@ def test_a_batch_request_that_a_dead_try_left_empty_is_ended_by_the_next_settle(
     steps: Steps, back_office: BackOffice, shelf
 ) -> None:
     left = batch(back_office)
-    steps.batches.register(left, {"run": "of yesterday"}, [])
+    steps.batches.register(left, {"run": "of yesterday"})
 
     steps.run()
 
