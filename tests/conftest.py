@@ -5,10 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from sandbox.faults import running
 from sandbox.omnitron import create_app
 from tests.shelf import Shelf
+
+# No test is a matter of speed: a loaded machine is no failure.
+settings.register_profile("house", deadline=None, max_examples=60)
+settings.load_profile("house")
 
 USER, PASSWORD = "integration", "secret"
 WORLD: dict[str, Any] = {
