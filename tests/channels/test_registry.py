@@ -221,15 +221,13 @@ def test_a_slot_is_one_in_the_schedule_s_own_zone(timezone: str, moment: str, *,
     assert channel.on_schedule(datetime.fromisoformat(moment)) is expected
 
 
-@pytest.mark.parametrize("timezone", ["UTC", "Europe/Istanbul", "America/New_York", "Australia/Lord_Howe"])
-def test_every_hour_of_a_year_is_a_slot_exactly_where_the_clock_on_the_wall_says_four(timezone: str) -> None:
+@pytest.mark.parametrize("timezone", ["Europe/Istanbul", "America/New_York", "Australia/Lord_Howe"])
+def test_a_slot_is_where_the_clock_on_the_wall_says_four_also_when_it_changes(timezone: str) -> None:
     channel = config(schedule="0 4 * * *", timezone=timezone)
-    hours = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30 * half) for half in range(2 * 24 * 365)]
+    days = [datetime(2026, month, 1, tzinfo=UTC) + timedelta(days=day) for month in (3, 4, 10, 11) for day in range(9)]
+    hours = [day + timedelta(minutes=30 * half) for day in days for half in range(48)]
+    walls = [(hour, hour.astimezone(ZoneInfo(timezone))) for hour in hours]
 
-    wrong = [
-        hour
-        for hour in hours
-        if channel.on_schedule(hour) != ((w := hour.astimezone(ZoneInfo(timezone))).hour == 4 and w.minute == 0)
-    ]
+    wrong = [hour for hour, wall in walls if channel.on_schedule(hour) != (wall.hour == 4 and wall.minute == 0)]
 
     assert wrong == []
