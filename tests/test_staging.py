@@ -217,9 +217,9 @@ def test_a_key_may_hold_any_characters(quarantine: Waiting, key: str) -> None:
 
 def test_open_batch_requests_are_known_until_they_end(staging: Staging) -> None:
     batches = OpenBatches(staging, "shelf", "fetch_orders")
-    batches.register(7, {"run": "r"}, [])
-    batches.register(12, {"run": "r"}, [])
-    OpenBatches(staging, "other", "fetch_orders").register(99, {"run": "r"}, [])
+    batches.register(7, {"run": "r"})
+    batches.register(12, {"run": "r"})
+    OpenBatches(staging, "other", "fetch_orders").register(99, {"run": "r"})
 
     batches.ended(7)
     batches.ended(7)

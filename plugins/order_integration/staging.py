@@ -9,6 +9,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/quarantine/<channel>/<flow>/<key>.json     records that can't be used as they are, one file a key
     <staging>/parked/<channel>/<flow>/<key>.json         records that wait for something, one file a key
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
+    <staging>/links/<channel>/<flow>/<run>.json          links that a run has to write
 """
 
 import gzip
@@ -210,9 +211,9 @@ class OpenBatches:
     channel: str
     flow: str
 
-    def register(self, pk: int, owner: Row, objects: list[Row]) -> None:
-        """`owner`: dag, run, task, map index, try; `objects`: what is about to be committed, to finish it by."""
-        self.staging.write(self._path(pk), dumps({**owner, "pk": pk, "objects": objects}).encode())
+    def register(self, pk: int, owner: Row) -> None:
+        """`owner`: dag, run, task, map index, try."""
+        self.staging.write(self._path(pk), dumps({**owner, "pk": pk}).encode())
 
     def ended(self, pk: int) -> None:
         """Forget one that has ended."""
@@ -226,3 +227,31 @@ class OpenBatches:
 
     def _path(self, pk: int) -> str:
         return f"batches/{self.channel}/{self.flow}/{pk}.json"
+
+
+@dataclass(frozen=True)
+class OwedLinks:
+    """Links of objects that are in Omnitron already, one file a run, until they are written: a run may die before."""
+
+    staging: Staging
+    channel: str
+    flow: str
+
+    def owe(self, run: str, links: list[Row]) -> None:
+        """What a run has to link; said again, it replaces what the run said before."""
+        if links:
+            self.staging.write(f"{self._folder}/{run}.json", dumps(links).encode())
+
+    def all(self) -> list[Row]:
+        """What all runs have to link."""
+        found = (self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder))
+        return [link for content in found if content for link in loads(content)]
+
+    def written(self) -> None:
+        """Nothing is owed any more. Settle runs one at a time, so nobody has added to it meanwhile."""
+        for name in self.staging.names(self._folder):
+            self.staging.remove(f"{self._folder}/{name}")
+
+    @property
+    def _folder(self) -> str:
+        return f"links/{self.channel}/{self.flow}"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -271,9 +271,14 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
         said = {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)} if folder else {}
         for row in chunks.read(f"{CHUNK}-{number:03}"):
             settlement.records[row["key"]] = row["record"]
-            settlement.outcomes.append(said.get(row["key"]) or _unaccounted(row["key"]))
+            settlement.outcomes.append(_final(said.get(row["key"]) or _unaccounted(row["key"])))
     balance = Balance(rows=manifest["rows"], duplicates=manifest["duplicates"], distinct=manifest["distinct"])
     return settlement, balance
+
+
+def _final(outcome: Outcome) -> Outcome:
+    """There is no next try any more for what was left to one: somebody ended the push task before."""
+    return replace(outcome, result=Result.PARKED) if outcome.result is Result.FAILED else outcome
 
 
 def _unaccounted(key: str) -> Outcome:

@@ -93,7 +93,6 @@ async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> Batc
     batch = None
     for some in slices(links, OBJECTS_PER_BATCH):
         try:
-            await batches.refuse_while_locked(books.content_type)
             batch = await _link_in_batch(books, batches, some)
         except LockedError as error:
             if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:

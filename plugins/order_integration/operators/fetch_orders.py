@@ -9,7 +9,7 @@ from order_integration.channels.registry import ChannelConfig
 from order_integration.errors import ConfigurationError, LockedError, RetriableError
 from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
 from order_integration.operators.metrics import count_records
-from order_integration.staging import Folder, OpenBatches, Waiting
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TRANSFORMED = "transformed"  # return_value is the list of chunks: Airflow maps over nothing else
 OUTCOMES = "outcomes"  # published before a push fails, so that settle can link what was created
 
-LOCK_POLL = timedelta(seconds=30)
-LOCK_PATIENCE = timedelta(hours=6)
+LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
+LOCK_PATIENCE = timedelta(hours=4)  # less than the longest run, so that settle itself says why
 
 
 class FetchOrders(FlowOperator):
@@ -173,6 +173,7 @@ class SettleOrders(FlowOperator):
             Waiting.quarantine(area, channel.name, self.flow),
             Waiting.parked(area, channel.name, self.flow),
             OpenBatches(area, channel.name, self.flow),
+            OwedLinks(area, channel.name, self.flow),
             {
                 "dag": ti.dag_id,
                 "run": run_key(context),
