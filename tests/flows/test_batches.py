@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from order_integration.errors import LockedError, RetriableError
+from order_integration.errors import LockedError
 from tests.conftest import BackOffice
 from tests.flows.state import linked, no_batch_is_open
 from tests.flows.steps import DAY, Steps, results
@@ -252,31 +252,14 @@ def codes(office: BackOffice) -> set[str]:
     return {row["error_code"] for row in office.rows("error_reports")}
 
 
-def test_a_lock_that_expires_by_itself_is_waited_for(steps: Steps, back_office: BackOffice, shelf) -> None:
+def test_a_lock_that_omnitron_ends_by_itself_is_gone(steps: Steps, back_office: BackOffice, shelf) -> None:
     shelf(order("1"))
-    lock(back_office)
-    back_office.switch(expire_open_batches_minutes=0.02)
+    held = lock(back_office)
+    with pytest.raises(LockedError):
+        steps.run()
+    back_office.post(f"/admin/batch_requests/{held}/fail").raise_for_status()
 
-    async def story() -> Any:
-        return await asyncio.wait_for(steps.whole(patient=True), 60)
+    balance = steps.run()
 
-    balance = asyncio.run(story())
-
-    assert results(balance) == {"created": 1}
+    assert results(balance) == {"already_there": 1}
     assert has_links(back_office) == {("order", "1"), ("orderitem", "1-1/1")}
-
-
-def test_links_of_a_run_that_died_are_written_by_the_next_one(steps: Steps, back_office: BackOffice, shelf) -> None:
-    shelf(order("1"))
-    chunks, _ = asyncio.run(steps.staged(DAY, "dead"))
-    pushed = [asyncio.run(steps.push(chunks, 0, "dead"))]
-    back_office.fault("PATCH", "/batch_requests/", "status", status=500, times=100)
-    with pytest.raises(RetriableError):
-        asyncio.run(steps.settle(chunks, pushed, "dead"))
-    back_office.delete("/admin/faults")
-    shelf(order("2", minutes=1))
-
-    steps.run()
-
-    assert {("order", "1"), ("orderitem", "1-1/1"), ("order", "2")} <= has_links(back_office)
-    assert steps.batches.all() == []
