@@ -1,8 +1,10 @@
 """Airflow in this process: a temporary home, SQLite, our folders. Set before the first import of airflow."""
 # ruff: noqa: PLC0415
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.dags.runs import at_once
 
 ROOT = Path(__file__).parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="order-integration-airflow-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
@@ -38,7 +41,7 @@ SHELF: dict[str, Any] = {
     "timezone": "Europe/Istanbul",
     "limits": {"chunk_size": 2, "push_tasks": 3},
 }
-OTHER = {**SHELF, "omnitron_channel_id": 2, "schedule": "*/15 * * * *", "catchup": False, "owner": "night-shift"}
+OTHER = {**SHELF, "schedule": "*/15 * * * *", "catchup": False, "owner": "night-shift"}
 HASTY = {**SHELF, "overlap": "1m", "lag": "5m"}
 CHANNELS = {"shelf": SHELF, "other": OTHER, "hasty": HASTY}
 
