@@ -8,7 +8,7 @@ clear its run from the fetch task instead.
 The staging area can't be reached or written (see the last line of its log). Nothing is lost; it does the rest tomorrow.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
@@ -22,7 +22,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=2),
     tags={"order_integration"},
-    default_args={"owner": "data-team", "retries": 2},
+    default_args={"owner": "data-team", "retries": 2, "execution_timeout": timedelta(hours=1)},
 ):
     PurgeStaging(task_id="purge_staging")

@@ -106,13 +106,19 @@ class RefusedError(IntegrationError):
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields that the server complained about (never their values)."""
-        named = self.body if isinstance(self.body, dict) else {}
-        return tuple(sorted(name for name in named if name not in {"code", "detail"}))
+        return tuple(sorted(name for name in _named(self.body) if name not in {"code", "detail"}))
 
     def messages(self) -> list[str]:
         """`non_field_errors` and `detail`, which servers write as a text or as a list of texts."""
         found = [self.body.get(name) for name in ("non_field_errors", "detail")] if isinstance(self.body, dict) else []
         return [str(text) for value in found if value for text in (value if isinstance(value, list) else [value])]
+
+
+def _named(body: object, above: str = "") -> list[str]:
+    """`order.remote_addr` of `{"order": {"remote_addr": [...]}}`."""
+    if not isinstance(body, dict):
+        return [above] if above else []
+    return [name for key, value in body.items() for name in _named(value, f"{above}.{key}" if above else str(key))]
 
 
 class ContractError(IntegrationError):

@@ -124,7 +124,7 @@ class Folder:
 
     @classmethod
     def of_attempt(cls, staging: Staging, channel: str, flow: str, run: str, task: str) -> "Folder":
-        """`run` and `task` (with map index and try) name the attempt; they may hold any characters."""
+        """`run` (any characters) and `task` (with map index and try) name the attempt."""
         return cls(staging, f"runs/{channel}/{flow}/{key_digest(run)}/{task}")
 
     def write(self, name: str, rows: Iterable[Row]) -> int:

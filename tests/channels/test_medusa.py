@@ -5,12 +5,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from medusa_kit import CANCELLED, LUMP_SUM, REGISTERED, TAX_INCLUSIVE, normalized, recorded, recorded_order
 from pydantic import ValidationError
 
 from order_integration.channels.medusa.money import exact, rounded, split_line
 from order_integration.dto import allotted
 from order_integration.errors import Reason, RecordError
+from tests.channels.medusa_kit import (
+    CANCELLED,
+    LUMP_SUM,
+    REGISTERED,
+    TAX_INCLUSIVE,
+    normalized,
+    recorded,
+    recorded_order,
+)
 
 KURUS = Decimal("0.01")
 

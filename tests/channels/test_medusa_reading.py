@@ -12,10 +12,19 @@ from itertools import pairwise
 import psycopg
 import pytest
 from aiohttp import web
-from medusa_kit import CENTURY, REGISTERED, RecordedMedusa, connector, pages_of, read_all, recorded, recorded_order
 
 from order_integration.channels.commands import GetOrders, Window
 from order_integration.errors import ConfigurationError, ContractError
+from tests.channels.medusa_kit import (
+    CENTURY,
+    REGISTERED,
+    RecordedMedusa,
+    connector,
+    pages_of,
+    read_all,
+    recorded,
+    recorded_order,
+)
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 4, 100])

@@ -17,7 +17,7 @@ from order_integration.flows.outcomes import Balance, Outcome, Result
 from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
-from order_integration.omnitron.token import SharedToken
+from order_integration.omnitron.shared_token import SharedToken
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER

@@ -1,8 +1,10 @@
 """Flow 1 against the sandbox Omnitron: what becomes of good orders."""
 
+from typing import Any
+
 from tests.conftest import BackOffice
 from tests.flows.steps import Steps, results
-from tests.shelf import item, order
+from tests.shelf import customer, item, order
 
 
 def test_orders_arrive_with_their_customer_addresses_items_and_links(
@@ -36,3 +38,18 @@ def test_a_second_run_creates_nothing(steps: Steps, back_office: BackOffice, she
     assert results(balance) == {"already_there": 5}
     assert len(back_office.rows("orders")) == 5
     assert len(back_office.rows("batch_requests")) == 1
+
+
+def test_a_buyer_who_changed_and_changed_back_in_one_run_stays_so_whatever_is_backfilled(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    def named(key: str, minutes: int, name: str) -> dict[str, Any]:
+        return order(key, minutes=minutes, buyer="ayse", customer=customer("ayse", first_name=name))
+
+    shelf(named("1", 0, "Ayşe"), named("2", 10, "Fatma"), named("3", 20, "Ayşe"))
+    steps.run()
+    shelf(named("4", 15, "Fatma"))
+
+    steps.run()
+
+    assert [row["first_name"] for row in back_office.rows("customers")] == ["Ayşe"]

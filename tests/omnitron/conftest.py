@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from order_integration.omnitron.client import Omnitron
-from order_integration.omnitron.token import SharedToken
+from order_integration.omnitron.shared_token import SharedToken
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER, BackOffice
 from tests.flows.steps import Steps
@@ -43,7 +43,7 @@ def ask(back_office: BackOffice, omnitron_url: str, tmp_path: Path) -> Ask:
 AT_ONCE = """
 import asyncio, json, multiprocessing, sys
 from pathlib import Path
-from order_integration.omnitron.token import SharedToken
+from order_integration.omnitron.shared_token import SharedToken
 from order_integration.transport import HttpSession, Limits
 
 def one(number, ready, said, url, user, password, folder):

@@ -364,3 +364,13 @@ def test_a_refused_address_names_fields_not_values(ask: Ask, back_office: BackOf
         ask(addresses(address()))
     assert (caught.value.reason, caught.value.field) == (Reason.REFUSED, "billing_address")
     assert "Moda" not in str(caught.value)
+
+
+def test_equal_news_counts_as_written_so_that_older_news_does_not_undo_it(ask: Ask, back_office: BackOffice) -> None:
+    """An order that is backfilled later brings what the customer was called before."""
+    ask(news((customer(), NOW)))
+    ask(news((customer(), NOW + 2 * HOUR)))
+
+    ask(news((customer(first_name="Before"), NOW + HOUR)))
+
+    assert only(back_office)["first_name"] == customer()["first_name"]

@@ -192,7 +192,9 @@ class ReadCommand(ChannelCommand, Generic[D]):
 
     async def pages(self, window: Window) -> AsyncIterator[list[Record]]:
         """The window's records, a page at a time (steps one to four)."""
-        found = self.send_request(await self._request(window))
+        request = await self._request(window)
+        lazy = inspect.isasyncgenfunction(self.send_request) or inspect.isgeneratorfunction(self.send_request)
+        found = self.send_request(request) if lazy else await _run(self.send_request, request)
         if isinstance(found, AsyncIterator):
             async for page in found:
                 yield page

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,6 +30,7 @@ DEFAULT_PATH = "config/channels.yaml"
 ENTRY_POINTS = "order_integration.connectors"
 BUILT_IN = "order_integration.channels"
 
+NAME = r"[a-z][a-z0-9_]{0,39}"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -60,7 +62,7 @@ class ChannelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: str = Field(pattern=f"^{NAME}$")
     connector: str = Field(min_length=1)
     connection: str = Field(min_length=1)
     omnitron_connection: str = "omnitron"
@@ -146,8 +148,10 @@ def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
 
 
 def _safe(name: str) -> str:
-    """A DAG id has to come of it, whatever was written."""
-    return re.sub(r"[^a-z0-9_]", "_", name.lower())[:40] or "unnamed"
+    """A DAG id has to come of it, whatever was written; one that no well-named channel has."""
+    if re.fullmatch(NAME, name):
+        return name
+    return f"{re.sub(r'[^a-z0-9_]', '_', name.lower())[:31]}_{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def connector_class(channel: ChannelConfig) -> type["Connector"]:

@@ -185,13 +185,20 @@ Name = Annotated[str, StringConstraints(max_length=255), Personal()]
 # Times ----------------------------------------------------------------------------------------------------------------
 
 
+def _written_out(value: object) -> object:
+    """A bare number may be seconds or milliseconds; that is the connector's to know."""
+    if isinstance(value, datetime) or (isinstance(value, str) and re.match(r"\d{4}-\d{2}-\d{2}", value)):
+        return value
+    raise problem(Reason.DATE_MALFORMED, "not a date and time in ISO 8601")
+
+
 def _in_our_time(value: datetime) -> datetime:
     if value.year not in YEARS:
         raise problem(Reason.DATE_MALFORMED, f"not between the years {YEARS.start} and {YEARS.stop - 1}")
     return value
 
 
-ZonedDatetime = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
+ZonedDatetime = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_our_time)]
 
 
 ExtraField = Annotated[dict[str, Any], Personal()]  # free data: nobody can promise that it names no one

@@ -63,7 +63,7 @@ class AddressDto(Dto):
     title: Annotated[Annotated[str, cut_at(128)] | None, Personal()] = None
     township: Annotated[str, at_most(255)] | None = None
     district: Annotated[str, at_most(255)] | None = None
-    postcode: Annotated[str, at_most(64)] | None = None
+    postcode: Annotated[Annotated[str, at_most(64)] | None, Personal()] = None
     notes: Annotated[Annotated[str, cut_at(512)] | None, Personal()] = None
     company_name: Annotated[Annotated[str, at_most(255)] | None, Personal()] = None
     tax_office: Annotated[Annotated[str, at_most(64)] | None, Personal()] = None

@@ -165,6 +165,11 @@ class _Item:
     dto: ChannelCreateOrderDto
     cuts: tuple[Row, ...]
 
+    @property
+    def as_of(self) -> datetime:
+        """The channel's time of this news."""
+        return self.dto.order.modified_at or self.dto.order.created_at
+
 
 async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[Outcome]:
     """Create what is not there yet, many at a time; one customer's orders one after the other.
@@ -186,7 +191,7 @@ async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[O
     new = [item for item in items if item.key not in known.rows]
     await orders.lookups.read_products(unit.product for item in new for unit in item.dto.order_item)
     groups: dict[int, list[_Item]] = {}
-    for item in sorted(items, key=lambda item: (item.dto.order.modified_at or item.dto.order.created_at, item.key)):
+    for item in sorted(items, key=lambda item: (item.as_of, item.key)):
         groups.setdefault(item.group, []).append(item)
     done = await asyncio.gather(*(_push_group(orders, group, known, last_try=last_try) for group in groups.values()))
     return [outcome for group in done for outcome in group]
@@ -214,12 +219,18 @@ async def _known(orders: Orders, items: list[_Item]) -> _Known:
 
 
 async def _push_group(orders: Orders, group: list[_Item], known: _Known, *, last_try: bool) -> list[Outcome]:
-    return [await _push_one(orders, item, known, last_try=last_try) for item in group]
+    # What was said of a buyer last counts from the start, so that nothing older is written in between.
+    said = {item.dto.order.customer.model_dump_json(): item.as_of for item in group}
+    newest = [said[item.dto.order.customer.model_dump_json()] for item in group]
+    return [
+        await _push_one(orders, item, known, as_of, last_try=last_try)
+        for item, as_of in zip(group, newest, strict=True)
+    ]
 
 
-async def _push_one(orders: Orders, item: _Item, known: _Known, *, last_try: bool) -> Outcome:
+async def _push_one(orders: Orders, item: _Item, known: _Known, as_of: datetime, *, last_try: bool) -> Outcome:
     try:
-        return await (_check(orders, item, known) if item.key in known.rows else _create(orders, item, known))
+        return await (_check(orders, item, known) if item.key in known.rows else _create(orders, item, known, as_of))
     except RecordError as error:
         return Outcome.quarantined(item.key, error, masked=masked(item.dto))
     except (RetriableError, ContractError) as error:
@@ -237,21 +248,20 @@ async def _check(orders: Orders, item: _Item, known: _Known) -> Outcome:
     return Outcome(item.key, result, links=() if whole else tuple(await orders.links(row)))
 
 
-async def _create(orders: Orders, item: _Item, known: _Known) -> Outcome:
+async def _create(orders: Orders, item: _Item, known: _Known, as_of: datetime) -> Outcome:
     order = item.dto.order
     if order.remote_id in known.ambiguous:
         raise RecordError(Reason.CONFLICT, "order.remote_id", "several orders of Omnitron are linked with this id")
     if item.number_taken:
         raise RecordError(Reason.NUMBER_TAKEN, "order.number", "this number belongs to another order of the channel")
-    created = await orders.create(item.dto, order.modified_at or order.created_at)
+    created = await orders.create(item.dto, as_of)
     links = tuple(await orders.links(created.row))
-    if created.by_this_run:
-        return Outcome(item.key, Result.CREATED, links=links, cuts=item.cuts)
     try:
         await orders.check_same(created.row, item.dto)
     except RecordError as error:  # the order is ours and stays linked; its other content waits for a person
         return Outcome.quarantined(item.key, error, links=links, masked=masked(item.dto))
-    return Outcome(item.key, Result.ALREADY_THERE, links=links, cuts=item.cuts)
+    result = Result.CREATED if created.by_this_run else Result.ALREADY_THERE
+    return Outcome(item.key, result, links=links, cuts=item.cuts)
 
 
 # settle ---------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from order_integration.channels.registry import ChannelConfig
 from order_integration.errors import ConfigurationError
 from order_integration.hooks.connections import base_url, connection
 from order_integration.omnitron.client import Omnitron
-from order_integration.omnitron.token import SharedToken
+from order_integration.omnitron.shared_token import SharedToken
 from order_integration.transport import HttpSession, Limits, checked_base_url
 
 API = "api/v1/"

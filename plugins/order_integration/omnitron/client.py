@@ -131,9 +131,9 @@ class Omnitron:
 
 def id_of(row: Row) -> int:
     """Some services say `pk`, others `id`."""
-    value = row.get("pk", row.get("id"))
+    value = row.get("pk", row.get("id")) if isinstance(row, dict) else None
     if value is None:
-        raise ContractError("a row of Omnitron has neither pk nor id")
+        raise ContractError("Omnitron answered without a row, or with one that has neither pk nor id")
     return int(value)
 
 

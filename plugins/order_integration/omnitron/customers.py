@@ -88,7 +88,8 @@ class Customers:
     async def _bring_up_to_date(self, row: Row, customer: CustomerDto, as_of: datetime) -> tuple[int, bool]:
         pk, ours = id_of(row), customer.model_dump(include=set(COMPARED), exclude_none=True)
         changed = {name: value for name, value in ours.items() if row.get(name) != value}
-        if not changed or not is_newer(as_of, row.get("extra_field")):
+        # Equal news is written down too, by its time alone: an older order, backfilled later, must not undo it.
+        if not is_newer(as_of, row.get("extra_field")):
             return pk, not changed
         body = {
             **changed,

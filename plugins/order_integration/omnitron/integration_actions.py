@@ -48,7 +48,7 @@ class IntegrationActions:
     async def write(self, links: Iterable[Link]) -> None:
         """Links without a batch request: for when an asynchronous one holds the lock for hours.
 
-        An action that is there already is updated.
+        An action that is there already gets the remote id, if it has another one.
         """
         path = self._omnitron.at("integration_actions/")
         for link in links:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 LONGEST_RETRY_DELAY = timedelta(minutes=15)
+LONGEST_NAMED_DELAY = timedelta(hours=1)  # whatever a server asks for: a run has to end within hours
 
 
 # A defect of ours or of a connector: it would fail in every try, only later.
@@ -36,7 +37,8 @@ class RetryByKind(RetryPolicy):
     ) -> RetryDecision:
         """Called in the task's process after a failure."""
         if isinstance(exception, RetriableError) and exception.retry_after:
-            return RetryDecision.retry(timedelta(seconds=exception.retry_after), reason="the server named a time")
+            wait = min(timedelta(seconds=exception.retry_after), LONGEST_NAMED_DELAY)
+            return RetryDecision.retry(wait, reason="the server named a time")
         if isinstance(exception, DEFECTS):
             return RetryDecision.fail(reason="a defect: trying again changes nothing")
         return RetryDecision.default()

@@ -21,6 +21,7 @@ from order_integration.transport import HttpSession, Limits
 
 REFUSED_FOR = 900.0  # seconds that a refused password is not tried again; a changed one is tried at once
 THROTTLED_FOR = 60.0  # seconds to wait after a 429 that names no time
+THROTTLED_AT_MOST = 900.0  # seconds, whatever time a 429 names: then it is asked again
 WRONG_PASSWORD = frozenset({400, 401, 403})  # Omnitron says 400; what stands before it may say the others
 LOCK_PATIENCE = 90.0  # seconds; longer than a log-in's own time-out
 
@@ -96,7 +97,8 @@ class SharedToken:
             raise self._wrong_password() from error
         except RetriableError as error:
             if error.ids.get("status") == 429:  # noqa: PLR2004
-                self._write({"throttled_until": time.time() + (error.retry_after or THROTTLED_FOR)})
+                wait = min(error.retry_after or THROTTLED_FOR, THROTTLED_AT_MOST)
+                self._write({"throttled_until": time.time() + wait})
             raise
         if not isinstance(answer, dict) or not answer.get("key"):
             raise ContractError("Omnitron's log-in answered without a key")
