@@ -26,8 +26,8 @@ down: env  ## end what `make up` keeps running
 clean: env  ## end it, and forget its databases
 	@$(BIN)/python -m sandbox.run clean
 
-test: env  ## all tests
-	$(BIN)/pytest $(ARGS)
+test: env  ## all tests, a process a core (ARGS='-m "not e2e"': without those that take minutes)
+	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 check: env  ## lint, types, the arrows between rooms, the compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -15,6 +15,12 @@ from tests.shelf import Shelf
 settings.register_profile("house", deadline=None, max_examples=60)
 settings.load_profile("house")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process is left with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 USER, PASSWORD = "integration", "secret"
 WORLD: dict[str, Any] = {
     "users": [{"username": USER, "password": PASSWORD}],
