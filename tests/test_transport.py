@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,6 +41,7 @@ from sandbox.faults import FaultMiddleware, running
 
 TRIES = 2
 SECRET = "Ayşe Yılmaz, ayse@example.com"
+EMAIL = "fatma.demir@example.com"
 
 
 async def _echo(request: Request) -> Response:
@@ -431,6 +433,38 @@ def test_no_error_shows_a_body_that_came_or_went(server: Server, status: int) ->
     for error in chain(caught.value):
         assert SECRET not in f"{error} {error!r} {error.args}"
     assert caught.value.ids["path"] == "echo"
+
+
+async def _nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 what? is this\r\n\r\n")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["malformed status line", "connection refused"])
+def test_no_traceback_shows_what_was_asked_for(*, listens: bool) -> None:
+    """A traceback prints all causes, and aiohttp's may name the whole URL."""
+
+    async def story() -> None:
+        port = closed_port()
+        server = await asyncio.start_server(_nonsense, "127.0.0.1", port) if listens else None
+        try:
+            async with HttpSession(f"http://127.0.0.1:{port}/", limits=Limits(tries=2, first_wait=0.001)) as http:
+                await http.get("customers/", {"email": EMAIL})
+        finally:
+            if server:
+                server.close()
+
+    with pytest.raises(RetriableError) as caught:
+        asyncio.run(story())
+
+    assert isinstance(caught.value, UnknownOutcomeError) is listens
+    text = "".join(traceback.format_exception(caught.value))
+    assert "customers/" in text
+    assert EMAIL.split("@", maxsplit=1)[0] not in text
+    assert [type(error).__module__ for error in chain(caught.value)] == ["order_integration.errors"]
 
 
 def test_a_refusal_keeps_status_code_and_fields_for_whoever_needs_them(server: Server) -> None:

@@ -194,12 +194,13 @@ class HttpSession:
                 ) as response:
                     text = await response.read()
                     return response.status, self._understood(method, path, response, text)
+            # Not `from error`: aiohttp's own text may hold the whole URL, and a query may hold an e-mail.
             except aiohttp.ClientConnectorError as error:
-                raise RetriableError(f"no connection to {self.base_url}", method=method, path=path) from error
+                sentence = f"no connection to {self.base_url}: {type(error).__name__}"
+                raise RetriableError(sentence, method=method, path=path) from None
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise UnknownOutcomeError(
-                    f"the answer was lost: {type(error).__name__}", method=method, path=path
-                ) from error
+                sentence = f"the answer was lost: {type(error).__name__}"
+                raise UnknownOutcomeError(sentence, method=method, path=path) from None
 
     def _understood(self, method: str, path: str, response: aiohttp.ClientResponse, text: bytes) -> Json:
         status, ids = response.status, {"method": method, "path": path}
