@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.applications import Starlette
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from order_integration.errors import ConfigurationError, ContractError, RefusedError, UnknownOutcomeError
-from order_integration.omnitron.client import Memo, Omnitron, Pages, id_of, slices
+from order_integration.omnitron.client import IN_LIST, IN_LIST_LENGTH, Memo, Omnitron, Pages, id_of, in_lists, slices
 from order_integration.transport import HttpSession, Limits
 from sandbox.faults import running
 from tests.conftest import BackOffice
@@ -176,6 +177,26 @@ def test_a_row_without_an_id_is_a_broken_contract(row: dict[str, Any]) -> None:
 def test_slices_hold_everything_in_order() -> None:
     assert list(slices(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(slices([], 2)) == []
+
+
+@pytest.mark.parametrize("letter", ["x", "ş", "/", "👩"])
+@pytest.mark.parametrize("length", [1, 50, 255])
+def test_lists_of_ids_hold_everything_in_order_and_fit_into_a_url(letter: str, length: int) -> None:
+    ids = [f"{number:03}{letter * (length - 3)}" for number in range(120)]
+
+    lists = list(in_lists(ids))
+
+    assert ",".join(lists).split(",") == ids
+    assert all(0 < len(some.split(",")) <= IN_LIST for some in lists)
+    assert all(len(quote(some, safe="")) <= IN_LIST_LENGTH for some in lists)
+    assert length > 1 or len(lists) == 3
+
+
+def test_an_id_that_is_too_long_is_asked_for_alone() -> None:
+    long = "x" * (IN_LIST_LENGTH + 1)
+
+    assert list(in_lists([1, long, "b"])) == ["1", long, "b"]
+    assert list(in_lists([])) == []
 
 
 def test_simultaneous_askers_share_one_call_and_a_failure_is_forgotten() -> None:

@@ -36,6 +36,16 @@ def test_links_are_found_in_bulk(ask: Ask, back_office: BackOffice) -> None:
     assert len(back_office.calls("GET", "/integration_actions/")) == 3
 
 
+def test_long_ids_make_no_url_that_a_server_would_refuse(ask: Ask, back_office: BackOffice) -> None:
+    ids = [f"{number:02}{'ş' * 253}" for number in range(50)]
+    back_office.told(products=products(*ids))
+
+    assert set(ask(by_remote_id(*ids))) == set(ids)
+
+    calls = back_office.calls("GET", "/integration_actions/")
+    assert max(len(f"GET {call['path']}?{call['query']} HTTP/1.1") for call in calls) <= 4094
+
+
 def test_nothing_is_asked_for_nothing(ask: Ask, back_office: BackOffice) -> None:
     assert ask(by_remote_id()) == {}
     assert back_office.calls("GET", "/integration_actions/") == []

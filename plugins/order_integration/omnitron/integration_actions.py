@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from order_integration.omnitron.client import IN_LIST, Omnitron, Row, slices
+from order_integration.omnitron.client import Omnitron, Row, in_lists
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class IntegrationActions:
         """The actions of each remote id that has one."""
         wanted = sorted(set(remote_ids))
         # A comma would split an id in two, so such an id is asked for alone.
-        queries = [{"remote_id__in": ",".join(ids)} for ids in slices((i for i in wanted if "," not in i), IN_LIST)]
+        queries = [{"remote_id__in": some} for some in in_lists(i for i in wanted if "," not in i)]
         queries += [{"remote_id__exact": remote_id} for remote_id in wanted if "," in remote_id]
         found: dict[str, list[Row]] = defaultdict(list)
         known = set(wanted)
