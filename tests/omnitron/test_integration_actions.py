@@ -1,13 +1,19 @@
-"""Links: found in bulk, written one by one where a lock is held for long."""
+"""Links: found in bulk, written without a batch request where a lock is held for long."""
 
 import asyncio
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from order_integration.errors import UnknownOutcomeError
+from order_integration.errors import ContractError, RefusedError, UnknownOutcomeError
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
+from order_integration.transport import HttpSession, Limits
+from sandbox.faults import running
 from tests.conftest import BackOffice
 from tests.flows.steps import DAY, Steps
 from tests.omnitron.conftest import Ask
@@ -134,3 +140,81 @@ def test_a_link_whose_answer_was_lost_is_found_the_next_time(ask: Ask, back_offi
     ask(written(lost))
 
     assert back_office.linked("order") == {"another": link.pk}
+
+
+class Actions:
+    """A server whose integration actions ignore the filter `content_type_name`, and that is slow."""
+
+    def __init__(self, *rows: dict[str, Any]) -> None:
+        self.rows = rows
+        self.calls: list[str] = []
+        self.refused: int | None = None
+        self.under_way = self.most = 0
+
+    def write(self, *links: Link) -> None:
+        async def story(url: str) -> None:
+            async with HttpSession(f"{url}/", limits=Limits(tries=1, in_flight=4, requests_per_second=1e4)) as http:
+                await IntegrationActions(Omnitron(http, 1)).write(links)
+
+        path = "/channel/1/integration_actions/"
+        routes = [
+            Route(path, self._list, methods=["GET"]),
+            Route(path, self._keep, methods=["POST"]),
+            Route(f"{path}{{pk}}/", self._keep, methods=["PATCH"]),
+        ]
+        with running(Starlette(routes=routes)) as url:
+            asyncio.run(story(url))
+
+    async def _list(self, request: Request) -> Response:
+        self.calls.append("GET")
+        pks = request.query_params["object_id__in"].split(",")
+        return JSONResponse({"results": [row for row in self.rows if str(row["object_id"]) in pks], "next": None})
+
+    async def _keep(self, request: Request) -> Response:
+        self.calls.append(request.method)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.05)
+        self.under_way -= 1
+        is_refused = (await request.json())["object_id"] == self.refused
+        return JSONResponse({}, 400 if is_refused else 200)
+
+
+def action(pk: int, model: str, object_id: int) -> dict[str, Any]:
+    return {"pk": pk, "content_type": {"model": model}, "object_id": object_id, "remote_id": "old"}
+
+
+def test_another_kind_s_action_of_the_same_number_is_never_changed() -> None:
+    server = Actions(action(1, "orderitem", 7))
+
+    with pytest.raises(ContractError, match=r"ignored a filter .*: content_type_name, object_id__in"):
+        server.write(Link("order", 7, "new", "2026-01-05"))
+    assert server.calls == ["GET"]
+
+
+def test_actions_are_looked_up_in_bulk_and_written_some_at_a_time() -> None:
+    server = Actions(*(action(1000 + pk, "order", pk) for pk in range(1, 11)))
+
+    server.write(*(Link("order", pk, "new", "2026-01-05") for pk in range(1, 61)))
+
+    assert [server.calls.count(method) for method in ("GET", "PATCH", "POST")] == [2, 10, 50]
+    assert server.calls[:2] == ["GET", "GET"]
+    assert server.most == 4
+
+
+def test_one_object_is_written_once_with_what_was_said_last() -> None:
+    server = Actions()
+
+    server.write(Link("order", 1, "new", "2026-01-05"), Link("order", 1, "newer", "2026-01-05"))
+
+    assert server.calls == ["GET", "POST"]
+
+
+def test_one_link_that_is_refused_stops_no_other() -> None:
+    server = Actions()
+    server.refused = 1
+
+    with pytest.raises(RefusedError):
+        server.write(*(Link("order", pk, "new", "2026-01-05") for pk in range(1, 10)))
+    assert server.calls.count("POST") == 9
+    assert server.under_way == 0

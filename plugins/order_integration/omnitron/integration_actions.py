@@ -1,10 +1,14 @@
 """The links between Omnitron's objects and the channel's: one per (channel, content type, object)."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
-from order_integration.omnitron.client import Omnitron, Row, in_lists
+from order_integration.omnitron.client import Omnitron, Row, id_of, in_lists
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,49 @@ class IntegrationActions:
     async def write(self, links: Iterable[Link]) -> None:
         """Links without a batch request: for when an asynchronous one holds the lock for hours.
 
-        An action that is there already gets the remote id, if it has another one.
+        An action that is there already gets the remote id, if it has another one. Where one link fails, the others
+        are written all the same, and the first error is raised.
         """
+        wanted = {(link.content_type, link.pk): link for link in links}
+        pks: dict[str, list[int]] = defaultdict(list)
+        for content_type, pk in wanted:
+            pks[content_type].append(pk)
+        slices = [(content_type, some) for content_type, all_pks in pks.items() for some in in_lists(all_pks)]
+        pages = await _all(self._actions(content_type, some) for content_type, some in slices)
+        known = {(str(_model(row)), int(row["object_id"])): row for rows in pages for row in rows}
+        await _all(self._write(link, known.get(key)) for key, link in wanted.items())
+
+    async def _actions(self, content_type: str, pks: str) -> list[Row]:
+        """Of another kind's action with one of these numbers, the remote id would be overwritten: both are checked."""
+        asked = set(pks.split(","))
+        return await self._omnitron.rows(
+            self._omnitron.at("integration_actions/"),
+            {"content_type_name": content_type, "object_id__in": pks},
+            sure=lambda row: str(row.get("object_id")) in asked and _model(row) == content_type,
+        )
+
+    async def _write(self, link: Link, known: Row | None) -> None:
         path = self._omnitron.at("integration_actions/")
-        for link in links:
-            existing = await self._omnitron.rows(
-                path,
-                {"content_type_name": link.content_type, "object_id": link.pk},
-                sure=lambda row, link=link: str(row.get("object_id")) == str(link.pk),  # type: ignore[misc]
-            )
-            body = {
-                "channel_id": self._omnitron.channel_id,
-                "content_type": link.content_type,
-                "object_id": link.pk,
-                "remote_id": link.remote_id,
-                "version_date": link.version_date,
-            }
-            if not existing:
-                await self._omnitron.http.call("POST", path, body=body, repeatable=False)
-            elif existing[0].get("remote_id") != link.remote_id:
-                pk = existing[0].get("pk", existing[0].get("id"))
-                await self._omnitron.http.call("PATCH", f"{path}{pk}/", body=body, repeatable=True)
+        body = {
+            "channel_id": self._omnitron.channel_id,
+            "content_type": link.content_type,
+            "object_id": link.pk,
+            "remote_id": link.remote_id,
+            "version_date": link.version_date,
+        }
+        if known is None:
+            await self._omnitron.http.call("POST", path, body=body, repeatable=False)
+        elif known.get("remote_id") != link.remote_id:
+            await self._omnitron.http.call("PATCH", f"{path}{id_of(known)}/", body=body, repeatable=True)
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All at once, as far as the session lets them; none is left under way when the first error is raised."""
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]
 
 
 def _model(row: Row) -> str | None:
