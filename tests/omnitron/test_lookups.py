@@ -1,15 +1,22 @@
 """Places, stores, carriers, products: exactly one, or the record's problem."""
 
+import asyncio
 import unicodedata
 from dataclasses import astuple
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from order_integration.dto import AddressDto
 from order_integration.errors import Reason, RecordError
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.lookups import LocationError, Lookups, Place
+from order_integration.transport import HttpSession, Limits
+from sandbox.faults import running
 from tests.conftest import BackOffice
 from tests.omnitron.conftest import Ask
 from tests.shelf import address
@@ -152,6 +159,26 @@ def test_a_carrier_is_found_by_its_code_and_asked_for_once(ask: Ask, back_office
 def test_a_carrier_that_is_unknown_is_the_record_s_problem(ask: Ask, code: str) -> None:
     with pytest.raises(RecordError) as caught:
         ask(lambda o: Lookups(o).carrier(code))
+    assert (caught.value.reason, caught.value.field) == (Reason.CARRIER_UNKNOWN, "order.cargo_company")
+
+
+def test_a_carrier_s_code_that_two_companies_have_is_not_guessed() -> None:
+    async def cargos(_: Request) -> Response:
+        codes = ["aras", "yurtici", "aras"]
+        rows = [{"pk": number, "erp_code": code} for number, code in enumerate(codes, start=1)]
+        return JSONResponse({"results": rows, "next": None})
+
+    async def story(url: str) -> int:
+        async with HttpSession(f"{url}/", limits=Limits(tries=1)) as http:
+            lookups = Lookups(Omnitron(http, 1))
+            assert await lookups.carrier("yurtici") == 2
+            return await lookups.carrier("aras")
+
+    with (
+        running(Starlette(routes=[Route("/channel/1/cargos/", cargos)])) as url,
+        pytest.raises(RecordError, match="2 cargo companies of erp_code 'aras'") as caught,
+    ):
+        asyncio.run(story(url))
     assert (caught.value.reason, caught.value.field) == (Reason.CARRIER_UNKNOWN, "order.cargo_company")
 
 

@@ -4,6 +4,7 @@ A look-up succeeds with exactly one row; everything else is the record's problem
 """
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -131,7 +132,7 @@ class Lookups:
 
     omnitron: Omnitron
     locations: Locations = field(init=False)
-    _carriers: Memo[str, dict[str, int]] = field(default_factory=Memo)
+    _carriers: Memo[str, dict[str, set[int]]] = field(default_factory=Memo)
     _stores: Memo[str, int] = field(default_factory=Memo)
     _products: dict[str, list[int]] = field(default_factory=dict)
 
@@ -141,19 +142,21 @@ class Lookups:
     async def carrier(self, erp_code: str) -> int:
         """The cargo company's pk.
 
-        Raises RecordError for a code that Omnitron does not have.
+        Raises RecordError unless there is exactly one of this code.
         """
 
-        async def ask() -> dict[str, int]:
+        async def ask() -> dict[str, set[int]]:
             rows = await self.omnitron.rows(self.omnitron.at("cargos/"), {}, sure=lambda row: "erp_code" in row)
-            return {row["erp_code"]: id_of(row) for row in rows}
+            found: dict[str, set[int]] = defaultdict(set)
+            for row in rows:
+                found[row["erp_code"]].add(id_of(row))
+            return dict(found)
 
-        carriers = await self._carriers.get("all", ask)
-        if erp_code not in carriers:
-            raise RecordError(
-                Reason.CARRIER_UNKNOWN, "order.cargo_company", f"Omnitron has no cargo company of erp_code {erp_code!r}"
-            )
-        return carriers[erp_code]
+        pks = (await self._carriers.get("all", ask)).get(erp_code, set())
+        if len(pks) != 1:
+            sentence = f"Omnitron has {len(pks)} cargo companies of erp_code {erp_code!r}; one is expected"
+            raise RecordError(Reason.CARRIER_UNKNOWN, "order.cargo_company", sentence)
+        return next(iter(pks))
 
     async def store(self, erp_code: str, where: str) -> int:
         """The retail store's pk; `where` (`shipping_address`) names the field in an error.
