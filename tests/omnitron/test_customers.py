@@ -239,6 +239,40 @@ def test_a_lost_answer_makes_no_second_customer(ask: Ask, back_office: BackOffic
     assert only(back_office)["pk"] == pk
 
 
+def test_a_customer_who_is_seen_only_after_the_second_try_was_refused_is_found(
+    ask: Ask, back_office: BackOffice
+) -> None:
+    """The first answer is lost, and the look-ups after it are answered by a copy that lags behind."""
+    back_office.fault("POST", "/customers/", "cut_after")
+    nobody = {"results": [], "next": None}
+    back_office.fault("GET", "/customers/", "status", status=200, body=nobody, times=3)
+
+    [pk] = ask(news((customer(), NOW)))
+
+    assert only(back_office)["pk"] == pk
+    assert writes(back_office) == ["POST", "POST"]
+
+
+def test_a_customer_whose_second_answer_is_lost_too_is_found(ask: Ask, back_office: BackOffice) -> None:
+    for kind in ("cut_before", "cut_after"):
+        back_office.fault("POST", "/customers/", kind)
+
+    [pk] = ask(news((customer(), NOW)))
+
+    assert only(back_office)["pk"] == pk
+
+
+def test_a_customer_who_is_refused_after_a_lost_answer_is_the_record_s_problem(
+    ask: Ask, back_office: BackOffice
+) -> None:
+    back_office.fault("POST", "/customers/", "cut_before")
+    back_office.fault("POST", "/customers/", "status", status=400, body={"phone_number": ["+905 is wrong"]})
+
+    with pytest.raises(RecordError, match="phone_number") as caught:
+        ask(news((customer(), NOW)))
+    assert (caught.value.reason, caught.value.field) == (Reason.REFUSED, "customer")
+
+
 def test_another_task_that_was_faster_is_found(ask: Ask, back_office: BackOffice) -> None:
     """Both looked, both found nobody, both create: the second is refused."""
 

@@ -65,8 +65,11 @@ class Customers:
             raise RecordError(Reason.CUSTOMER_AMBIGUOUS, f"customer.{name}", f"{len(rows)} customers have this {name}")
         return rows[0] if rows else None
 
-    async def _create(self, customer: CustomerDto, as_of: datetime) -> Row:
-        """Refused or lost, the answer is looked for: by e-mail first, then by the channel's code."""
+    async def _create(self, customer: CustomerDto, as_of: datetime, *, again: bool = True) -> Row:
+        """Refused or lost, the answer is looked for: by e-mail first, then by the channel's code.
+
+        Lost without a trace, the customer is sent once more; that answer may be refused or lost like the first.
+        """
         try:
             return dict(await self._post(customer, as_of))
         except (RefusedError, UnknownOutcomeError) as error:
@@ -75,7 +78,9 @@ class Customers:
                 return found
             if isinstance(error, RefusedError):
                 raise refused(error, "customer") from error
-            return dict(await self._post(customer, as_of))
+            if not again:
+                raise
+        return await self._create(customer, as_of, again=False)
 
     async def _post(self, customer: CustomerDto, as_of: datetime) -> Any:
         body = {
