@@ -75,7 +75,7 @@ def test_a_second_wrong_password_is_tried_too(back_office: BackOffice, url: str,
     assert logins(back_office) == [400, 400]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("status", [400, 401])
 def test_however_a_wrong_password_is_refused_it_is_tried_once(
     back_office: BackOffice, url: str, state: Path, status: int
 ) -> None:
@@ -85,6 +85,17 @@ def test_however_a_wrong_password_is_refused_it_is_tried_once(
         with pytest.raises(ConfigurationError, match="user name or password"):
             who(url, state)
     assert logins(back_office) == [status]
+
+
+def test_a_firewall_that_forbids_the_log_in_is_no_wrong_password(
+    back_office: BackOffice, url: str, state: Path
+) -> None:
+    back_office.fault("POST", "/auth/login/", "status", status=403, times=1)
+
+    with pytest.raises(RetriableError, match="firewall"):
+        who(url, state)
+    assert who(url, state) == [USER]
+    assert logins(back_office) == [403, 200]
 
 
 def test_a_log_in_that_is_not_where_it_should_be_is_no_wrong_password(

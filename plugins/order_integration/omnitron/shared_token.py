@@ -22,7 +22,8 @@ from order_integration.transport import HttpSession, Limits
 REFUSED_FOR = 900.0  # seconds that a refused password is not tried again; a changed one is tried at once
 THROTTLED_FOR = 60.0  # seconds to wait after a 429 that names no time
 THROTTLED_AT_MOST = 900.0  # seconds, whatever time a 429 names: then it is asked again
-WRONG_PASSWORD = frozenset({400, 401, 403})  # Omnitron says 400; what stands before it may say the others
+WRONG_PASSWORD = frozenset({400, 401})  # Omnitron says 400; what stands before it may say 401
+FORBIDDEN = 403  # said by a firewall, of where we come from or how often, not of the password
 LOCK_PATIENCE = 90.0  # seconds; longer than a log-in's own time-out
 
 
@@ -30,7 +31,7 @@ LOCK_PATIENCE = 90.0  # seconds; longer than a log-in's own time-out
 class SharedToken:
     """`Authorization: Token …` for an HttpSession.
 
-    Raises ConfigurationError for a refused password, RetriableError while log-ins are throttled.
+    Raises ConfigurationError for a refused password, RetriableError while log-ins are throttled or forbidden.
     """
 
     base_url: str
@@ -91,6 +92,9 @@ class SharedToken:
                 if isinstance(error, RefusedError):
                     sentence = f"there is no log-in of Omnitron at {self.base_url}: correct the connection's host"
                     raise ConfigurationError(sentence, status=error.status) from error
+                if error.ids.get("status") == FORBIDDEN:
+                    sentence = f"something before Omnitron (a firewall?) forbids the log-in at {self.base_url}"
+                    raise RetriableError(sentence, status=FORBIDDEN) from error
                 raise
             salt = os.urandom(16).hex()
             self._write({"salt": salt, "refused": self._digest(salt), "refused_until": time.time() + REFUSED_FOR})
