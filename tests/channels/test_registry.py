@@ -64,6 +64,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"schedule": "every day"}, "schedule"),
     ({"schedule": "61 * * * *"}, "schedule"),
     ({"schedule": "* * * * * *"}, "schedule"),
+    ({"schedule": ""}, "schedule"),
+    ({"schedule": "@reboot"}, "schedule"),
+    ({"schedule": "0 0 31 2 *"}, "schedule '0 0 31 2 *' never comes"),
+    ({"schedule": "0 0 31 4,6,9,11 *"}, "never comes"),
     ({"timezone": "Europe/Istambul"}, "timezone"),
     ({"timezone": "../../etc/passwd"}, "timezone"),
     ({"timezone": ""}, "timezone"),
@@ -157,6 +161,41 @@ def test_a_file_that_is_none_is_refused_by_its_name(file: Path, content: bytes, 
     with pytest.raises(ConfigurationError, match=said) as caught:
         load_channels(file)
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("schedule", ["0 0 29 2 *", "@hourly", "0 0 29 2 1", "0 0 L * *"])
+def test_a_schedule_that_seldom_comes_comes(file: Path, schedule: str) -> None:
+    assert isinstance(loaded(file, shelf={**GOOD, "schedule": schedule})["shelf"], ChannelConfig)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("channels:\n  shelf: {overlap: 5m}\n  other: {}\n  shelf: {overlap: 6m}\n", "'shelf' in line 4"),
+        ("channels:\n  shelf: {}\n  'shelf': {}\n", "'shelf' in line 3"),
+        ("channels:\n  shelf:\n    limits:\n      timeout: 5s\n      timeout: 6s\n", "'timeout' in line 5"),
+        ("channels: {}\nchannels: {}\n", "'channels' in line 2"),
+    ],
+)
+def test_what_stands_twice_is_named_and_none_of_them_wins(file: Path, content: str, said: str) -> None:
+    file.write_text(content)
+
+    with pytest.raises(ConfigurationError, match=f"{said} stands there twice") as caught:
+        load_channels(file)
+    assert str(file) in str(caught.value)
+
+
+def test_what_is_merged_in_may_be_overridden(file: Path) -> None:
+    common = "".join(f"  {name}: {value!r}\n" for name, value in GOOD.items())
+    file.write_text(
+        f"common: &common\n{common}more: &more\n  <<: *common\n  catalog_id: 2\n"
+        "channels:\n  shelf: {<<: *more, catalog_id: 3}\n  other: {<<: *more}\n"
+    )
+
+    channels = load_channels(file)
+
+    found = [channel.catalog_id for channel in channels.values() if isinstance(channel, ChannelConfig)]
+    assert found == [3, 2]
 
 
 def test_a_file_that_is_not_there_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

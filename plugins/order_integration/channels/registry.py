@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from croniter import croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from order_integration.errors import ConfigurationError
@@ -40,6 +40,21 @@ def _duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+
+
+ANY_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - asked is whether there is a next date, not when
+
+
+def _comes_at_all(schedule: str) -> None:
+    wrong = f"schedule {schedule!r} is not a cron expression of five fields"
+    if len(schedule.split()) > 5:  # noqa: PLR2004
+        raise ValueError(wrong)
+    try:
+        croniter(schedule, ANY_DAY).get_next(datetime)
+    except CroniterBadDateError:
+        raise ValueError(f"schedule {schedule!r} never comes: no year has such a day") from None
+    except CroniterError:
+        raise ValueError(wrong) from None
 
 
 class ChannelLimits(BaseModel):
@@ -84,8 +99,7 @@ class ChannelConfig(BaseModel):
     def _makes_sense(self) -> Self:
         if self.overlap < self.lag:
             raise ValueError("overlap is shorter than lag: what falls between two windows would never be read")
-        if len(self.schedule.split()) > 5 or not croniter.is_valid(self.schedule):  # noqa: PLR2004
-            raise ValueError(f"schedule {self.schedule!r} is not a cron expression of five fields")
+        _comes_at_all(self.schedule)
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError) as error:
@@ -110,6 +124,22 @@ class BrokenChannel:
 Channels = Mapping[str, ChannelConfig | BrokenChannel]
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML forbids a key that stands twice in a mapping, but PyYAML lets the later one win without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Keys are compared as they are written: what `<<` merges in may be overridden."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[tuple[str, str]] = set()
+        for key in keys:
+            if (key.tag, key.value) in seen:
+                line = key.start_mark.line + 1
+                raise yaml.composer.ComposerError(None, None, f"{key.value!r} in line {line} stands there twice")
+            seen.add((key.tag, key.value))
+        return node
+
+
 def channels_path() -> Path:
     """The file in use."""
     return Path(os.environ.get(PATH_VARIABLE, DEFAULT_PATH))
@@ -118,11 +148,12 @@ def channels_path() -> Path:
 def load_channels(path: Path | None = None) -> Channels:
     """All entries of the file, by name.
 
-    Raises ConfigurationError when there is no such file, or it is not YAML with a mapping `channels`.
+    Raises ConfigurationError when there is no such file, or it is not YAML with a mapping `channels`; a name that
+    stands twice makes it none, for nobody knows which of the two is meant.
     """
     path = path or channels_path()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigurationError(f"no channel file at {path}: set {PATH_VARIABLE} ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
