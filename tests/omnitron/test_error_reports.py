@@ -92,17 +92,35 @@ def test_a_report_that_is_refused_for_another_reason_is_an_error(
         ask(write(report(batch)))
 
 
-@pytest.mark.parametrize("path", ["/error_reports/", "/operational_events/"])
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
-def test_a_lost_answer_makes_no_second_report(
-    ask: Ask, back_office: BackOffice, batch: int, path: str, kind: str
-) -> None:
-    back_office.fault("POST", path, kind)
+def test_a_lost_answer_makes_no_second_report(ask: Ask, back_office: BackOffice, batch: int, kind: str) -> None:
+    back_office.fault("POST", "/error_reports/", kind)
 
     ask(write(report(batch)))
 
     assert len(back_office.rows("error_reports")) == 1
-    assert back_office.rows("operational_events")
+    assert len(back_office.rows("operational_events")) == 1
+
+
+@pytest.mark.parametrize(("kind", "events"), [("cut_before", 0), ("cut_after", 1), ("truncate", 1)])
+def test_an_event_whose_answer_was_lost_is_not_told_twice(
+    ask: Ask, back_office: BackOffice, batch: int, kind: str, events: int
+) -> None:
+    back_office.fault("POST", "/operational_events/", kind)
+
+    ask(write(report(batch)))
+
+    assert len(back_office.rows("error_reports")) == 1
+    assert len(back_office.rows("operational_events")) == events
+    assert len(back_office.calls("POST", "/operational_events/")) == 1
+
+
+def test_an_event_that_was_surely_not_taken_is_told_again(ask: Ask, back_office: BackOffice, batch: int) -> None:
+    back_office.fault("POST", "/operational_events/", "status", status=429)
+
+    ask(write(report(batch)))
+
+    assert len(back_office.rows("operational_events")) == 1
 
 
 @pytest.mark.parametrize(

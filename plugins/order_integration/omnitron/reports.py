@@ -1,12 +1,15 @@
 """What the merchant reads in Omnitron's panel. A report that can't be written is an error, except where noted."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
 from order_integration.dto import ErrorReportDto, OperationalEventDto
-from order_integration.errors import RefusedError
+from order_integration.errors import RefusedError, UnknownOutcomeError
 from order_integration.exact_json import dumps
 from order_integration.omnitron.client import Omnitron, Row
+
+log = logging.getLogger(__name__)
 
 SOURCE = "order_integration"
 INTEGRATION_TYPE = "sales_channel"
@@ -73,9 +76,13 @@ class Reports:
         await self.omnitron.http.call("POST", self.omnitron.at(f"error_reports/{level}/"), body=body, repeatable=True)
 
     async def _event(self, event: OperationalEventDto) -> None:
+        path, body = self.omnitron.at("operational_events/"), event.model_dump(exclude_none=True)
         try:
-            body = event.model_dump(exclude_none=True)
-            await self.omnitron.http.call("POST", self.omnitron.at("operational_events/"), body=body, repeatable=True)
+            # Events have no key, so one that is sent again may be there twice. They feed dashboards, and the record is
+            # the error report, which is written by now: an event whose answer was lost counts as told.
+            await self.omnitron.http.call("POST", path, body=body, repeatable=False)
+        except UnknownOutcomeError as error:
+            log.warning("whether an operational event arrived is not known: %s", error)
         except RefusedError as error:
             if error.status != NOT_FOUND:  # older servers do not have the service
                 raise
