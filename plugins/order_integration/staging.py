@@ -6,10 +6,11 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
 ::
 
     <staging>/runs/<channel>/<flow>/<run>/<task>-<map index>-<try>/*.ndjson.gz
-    <staging>/quarantine/<channel>/<flow>/<key>.json     records that can't be used as they are, one file a key
+    <staging>/quarantine/<channel>/<flow>/<key>.json     records that can't be used as they are, one file a key;
+                                                         what waits no longer is in its folder `closed/`
     <staging>/parked/<channel>/<flow>/<key>.json         records that wait for something, one file a key
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
-    <staging>/links/<channel>/<flow>/<run>.json          links that a run has to write
+    <staging>/links/<channel>/<flow>/<run>….json         links that have to be written
 """
 
 import gzip
@@ -133,6 +134,12 @@ class Folder:
         self.staging.write(f"{self.path}/{name}.ndjson.gz", gzip.compress("\n".join(lines).encode(), 3, mtime=0))
         return len(lines)
 
+    def earlier(self, task: str) -> "list[Folder]":
+        """What other attempts of this run left under names that begin with `task`."""
+        run = self.path.rpartition("/")[0]
+        found = (Folder(self.staging, f"{run}/{name}") for name in self.staging.names(run) if name.startswith(task))
+        return [folder for folder in found if folder.path != self.path]
+
     def names(self) -> list[str]:
         """The files, without their ending."""
         return [name.removesuffix(".ndjson.gz") for name in self.staging.names(self.path)]
@@ -168,7 +175,7 @@ class Waiting:
 
     def get(self, key: str) -> Row | None:
         """What is known of a key."""
-        content = self.staging.read(self._path(key))
+        content = self.staging.read(self._path(key)) or self.staging.read(self._closed(key))
         return loads(content) if content else None
 
     def put(self, key: str, row: Row, *, run: str, now: str) -> Row:
@@ -183,7 +190,7 @@ class Waiting:
     def told(self, key: str) -> None:
         """The merchant has read of it: no later run, and no later try, needs to report it again."""
         known = self.get(key)
-        if known is not None:
+        if known is not None and known["state"] == "open":
             self.staging.write(self._path(key), dumps({**known, TOLD: True}).encode())
 
     def close(self, key: str, state: str, *, now: str) -> None:
@@ -191,16 +198,22 @@ class Waiting:
         known = self.get(key)
         if known is not None and known["state"] == "open":
             kept = {name: value for name, value in known.items() if name not in {"record", "dto"}}
-            self.staging.write(self._path(key), dumps({**kept, "state": state, "closed": now}).encode())
+            self.staging.write(self._closed(key), dumps({**kept, "state": state, "closed": now}).encode())
+            self.staging.remove(self._path(key))
 
     def open_keys(self) -> dict[str, Row]:
         """All that still wait, by key."""
-        found = (self.staging.read(f"{self.folder}/{name}") for name in self.staging.names(self.folder))
+        names = (name for name in self.staging.names(self.folder) if name.endswith(".json"))
+        found = (self.staging.read(f"{self.folder}/{name}") for name in names)
         rows = [loads(content) for content in found if content]
-        return {row["key"]: row for row in rows if row["state"] == "open"}
+        return {row["key"]: row for row in rows}
 
     def _path(self, key: str) -> str:
         return f"{self.folder}/{key_digest(key)}.json"
+
+    def _closed(self, key: str) -> str:
+        """Apart, because every run reads all that are open."""
+        return f"{self.folder}/closed/{key_digest(key)}.json"
 
 
 @dataclass(frozen=True)
@@ -231,25 +244,28 @@ class OpenBatches:
 
 @dataclass(frozen=True)
 class OwedLinks:
-    """Links of objects that are in Omnitron already, one file a run, until they are written: a run may die before."""
+    """Links of objects that are in Omnitron already, until they are written: a run may die before.
+
+    One file a push task and one a settle, so that nobody writes over what somebody else owes.
+    """
 
     staging: Staging
     channel: str
     flow: str
 
-    def owe(self, run: str, links: list[Row]) -> None:
-        """What a run has to link; said again, it replaces what the run said before."""
+    def owe(self, name: str, links: list[Row]) -> None:
+        """What a task has to link; said again under the same name, it replaces what was said before."""
         if links:
-            self.staging.write(f"{self._folder}/{run}.json", dumps(links).encode())
+            self.staging.write(f"{self._folder}/{name}.json", dumps(links).encode())
 
-    def all(self) -> list[Row]:
-        """What all runs have to link."""
-        found = (self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder))
-        return [link for content in found if content for link in loads(content)]
+    def all(self) -> dict[str, list[Row]]:
+        """What has to be linked, by the file that says so."""
+        found = {name: self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder)}
+        return {name: loads(content) for name, content in found.items() if content}
 
-    def written(self) -> None:
-        """Nothing is owed any more. Settle runs one at a time, so nobody has added to it meanwhile."""
-        for name in self.staging.names(self._folder):
+    def written(self, names: Iterable[str]) -> None:
+        """What these files say is written; what was owed meanwhile stays."""
+        for name in names:
             self.staging.remove(f"{self._folder}/{name}")
 
     @property

@@ -212,9 +212,10 @@ def test_after_a_settle_that_failed_to_the_end_the_next_run_links_everything(
 def test_a_settle_that_fails_half_way_is_finished_by_its_retry(
     shelf_dag: Any, back_office: BackOffice, orders: Any, step: str
 ) -> None:
-    back_office.fault("PATCH", r"batch_requests/\d+/$", "status", status=409, skip=int(step == "done"), times=1)
+    tries = {"status": 429, "headers": {"Retry-After": "61"}}  # longer than a task waits by itself
+    back_office.fault("PATCH", r"batch_requests/\d+/$", "status", skip=int(step == "done"), times=1, **tries)
 
-    run = start(shelf_dag, conf=DAY)
+    run = create(shelf_dag, "manual", conf=DAY).go_on().no_need_to_wait().go_on()
 
     assert (run.state, run.tries("settle")) == ("success", 2)
     assert_all_arrived_once(back_office)

@@ -69,7 +69,7 @@ def test_settle_does_not_wait_for_ever(shelf_dag: Any, back_office: BackOffice, 
 
     run = start(shelf_dag, conf=DAY, while_waiting=since_yesterday)
 
-    assert (run.state, run.tries("settle")) == ("failed", 4)
+    assert (run.state, run.tries("settle")) == ("failed", 1)
     lock()
     run.clear("settle").go_on()
     assert run.state == "success"

@@ -91,7 +91,7 @@ def run_of(
         (customers_are_refused, "success"),
         (orders_fail_and_talk, "failed"),
         (orders_are_forbidden, "failed"),
-        (lists_are_no_json, "failed"),
+        (lists_are_no_json, "success"),
         (links_fail, "failed"),
         (reports_fail, "failed"),
     ],

@@ -139,7 +139,7 @@ def test_a_run_that_an_asset_started_has_no_window_and_says_so(
     run = create(shelf_dag, "asset_triggered").go_on()
 
     assert run.state == "failed"
-    assert "has no data interval" in capfd.readouterr().out
+    assert "window_start and window_end" in capfd.readouterr().out
 
 
 def writes(back_office: BackOffice) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.shared_token import SharedToken
-from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting, key_digest
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER
 from tests.shelf import NOON
@@ -77,6 +77,10 @@ class Steps:
     @property
     def parked(self) -> Waiting:
         return Waiting.parked(self.staging, self.channel.name, flow.FLOW)
+
+    @property
+    def owed(self) -> OwedLinks:
+        return OwedLinks(self.staging, self.channel.name, flow.FLOW)
 
     @property
     def batches(self) -> OpenBatches:
@@ -150,7 +154,7 @@ class Steps:
             orders = await flow.prepared(omnitron, self.channel, run)
             outcomes = await flow.push(orders, chunks.read(f"{flow.CHUNK}-{number:03}"), last_try=last_try)
         folder = self.folder(run, f"push-{number}")
-        folder.write(flow.OUTCOMES, (outcome.as_row() for outcome in outcomes))
+        flow.keep_outcomes(folder, chunks, outcomes, self.owed, f"{key_digest(run)}-{number}")
         return folder
 
     async def settle(self, chunks: Folder, pushed: list[Folder | None], run: str) -> Balance:
@@ -164,7 +168,7 @@ class Steps:
                 self.quarantine,
                 self.parked,
                 self.batches,
-                OwedLinks(self.staging, self.channel.name, flow.FLOW),
+                self.owed,
                 owner,
                 datetime.now(UTC),
             )

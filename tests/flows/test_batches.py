@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from order_integration.errors import LockedError
+from order_integration.staging import OwedLinks
 from tests.conftest import BackOffice
 from tests.flows.state import linked, no_batch_is_open
 from tests.flows.steps import DAY, Steps, results
@@ -263,3 +264,33 @@ def test_a_lock_that_omnitron_ends_by_itself_is_gone(steps: Steps, back_office: 
 
     assert results(balance) == {"already_there": 1}
     assert has_links(back_office) == {("order", "1"), ("orderitem", "1-1/1")}
+
+
+def test_one_link_that_omnitron_refuses_stops_no_other_and_is_reported(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    """Its object was removed between push and settle, say."""
+    shelf(*(order(str(number), minutes=number) for number in range(5)))
+    gone = {"content_type": "order", "pk": 987654, "remote_id": "gone", "version_date": "2026-01-05T00:00:00Z"}
+    OwedLinks(steps.staging, steps.channel.name, "fetch_orders").owe("of-a-dead-run", [gone])
+
+    first, second = steps.run(), steps.run()
+
+    assert len([key for kind, key in has_links(back_office) if kind == "order"]) == 5
+    assert "refuses 1 links" in (steps.verdict(first) or "")
+    assert steps.verdict(second) is None
+    assert ["gone" in row["error_desc"] for row in back_office.rows("error_reports")] == [True]
+    assert no_batch_is_open(back_office)
+
+
+def test_a_registered_batch_request_that_omnitron_does_not_know_is_forgotten(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    """Omnitron was restored, or the channel's id was corrected."""
+    steps.batches.register(987654, {"run": "of yesterday"})
+    shelf(order("1"))
+
+    balance = steps.run()
+
+    assert results(balance) == {"created": 1}
+    assert steps.batches.all() == []

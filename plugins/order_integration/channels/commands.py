@@ -39,6 +39,7 @@ from order_integration.transport import Auth, FixedHeaders, HttpSession, Limits,
 Record = dict[str, Any]
 D = TypeVar("D", bound=Dto)
 # What a connector's code may raise over one record that is not as it expects.
+NO_ID = "no-id-"  # begins the key of a record that the channel gave no id
 SLIPS = (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, IndexError, RecordError)
 
 
@@ -222,6 +223,10 @@ class ReadCommand(ChannelCommand, Generic[D]):
             return _digest(record)
         return key or _digest(record)
 
+    def is_without_id(self, key: str) -> bool:
+        """Whether a key is a digest, under which the channel knows nothing."""
+        return key.startswith(NO_ID)
+
     def time_of(self, record: Json) -> datetime | None:
         """`record_time`, or None where the record has none that can be read."""
         try:
@@ -294,4 +299,4 @@ async def _in_thread(pages: Iterator[list[Record]]) -> AsyncIterator[list[Record
 
 
 def _digest(record: Json) -> str:
-    return "no-id-" + sha256(dumps(record).encode()).hexdigest()[:16]
+    return NO_ID + sha256(dumps(record).encode()).hexdigest()[:16]

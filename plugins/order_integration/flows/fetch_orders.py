@@ -4,23 +4,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from order_integration.channels.commands import Connector, GetOrders, Record
+from order_integration.channels.commands import SLIPS, Connector, GetOrders, Record
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import ChannelCreateOrderDto, masked
-from order_integration.errors import ContractError, Reason, RecordError, RetriableError
-from order_integration.flows.outcomes import Balance, Outcome, Result
+from order_integration.errors import ContractError, IntegrationError, Reason, RecordError, RefusedError, RetriableError
+from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.flows.settling import Settlement
 from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
 from order_integration.flows.windows import Reading
-from order_integration.omnitron.client import Omnitron
-from order_integration.omnitron.customers import Addresses, Customers, identifier_of
+from order_integration.omnitron.client import Omnitron, slices
+from order_integration.omnitron.customers import Addresses, Customers, identifier_of, refused
 from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.lookups import Lookups
 from order_integration.omnitron.orders import Orders
-from order_integration.staging import Folder, Waiting, key_digest
+from order_integration.staging import Folder, OwedLinks, Waiting, key_digest
 
 FLOW = "fetch_orders"
 PAGE = "page"
@@ -29,6 +29,10 @@ CHUNK = "chunk"
 QUARANTINED = "quarantined"
 MANIFEST = "manifest"
 OUTCOMES = "outcomes"
+OF = "of"  # beside outcomes: the folder of the chunks they are about
+
+PARKED_AT_MOST = 5000  # parked records that one run begins with
+PARKED_AT_ONCE = 16  # of them read from the channel at the same time
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -55,15 +59,37 @@ async def fetch(connector: Connector, reading: Reading, parked: Waiting, folder:
         pages += 1
         rows += folder.write(f"{PAGE}-{pages:05}", page)
         log.info("page %d: %d rows", pages, len(page))
-    waited = folder.write(PARKED, [record async for record in _parked_records(command, parked)])
+    waited = folder.write(PARKED, await _parked_records(command, parked))
     return {"pages": pages, "rows": rows, "parked": waited}
 
 
-async def _parked_records(command: GetOrders, parked: Waiting) -> Any:
-    """Afresh from the channel where that is possible: an order may have changed while it waited."""
-    for key, waiting in parked.open_keys().items():
-        record = await command.get_by_key(key) if command.can_get_by_key() else None
-        yield record or waiting["record"]
+async def _parked_records(command: GetOrders, parked: Waiting) -> list[Record]:
+    """Those that have waited longest, afresh from the channel where that is possible: they may have changed."""
+    waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["first_seen"]))[:PARKED_AT_MOST]
+    if not command.can_get_by_key():
+        return [row["record"] for _, row in waiting]
+    records: list[Record] = []
+    for some in slices(waiting, PARKED_AT_ONCE):
+        found = await asyncio.gather(*(_parked_record(command, parked, key, row["record"]) for key, row in some))
+        records += [record for record in found if record is not None]
+    return records
+
+
+async def _parked_record(command: GetOrders, parked: Waiting, key: str, staged: Record) -> Record | None:
+    """None: the channel has it no more, so it waits for nothing. What can't be read now is used as it was staged."""
+    if command.is_without_id(key):
+        return staged
+    try:
+        record = await command.get_by_key(key)
+    except (IntegrationError, *SLIPS) as error:
+        log.warning(
+            "parked record %s can't be read again (%s); it is used as it was", key_digest(key), type(error).__name__
+        )
+        return staged
+    if record is None:
+        log.warning("parked record %s is not in the channel any more; it is closed", key_digest(key))
+        parked.close(key, "gone_at_channel", now=datetime.now(UTC).isoformat())
+    return record
 
 
 # transform ------------------------------------------------------------------------------------------------------------
@@ -233,7 +259,9 @@ async def _push_one(orders: Orders, item: _Item, known: _Known, as_of: datetime,
         return await (_check(orders, item, known) if item.key in known.rows else _create(orders, item, known, as_of))
     except RecordError as error:
         return Outcome.quarantined(item.key, error, masked=masked(item.dto))
-    except (RetriableError, ContractError) as error:
+    except (RetriableError, ContractError, RefusedError) as error:
+        if isinstance(error, RefusedError) and last_try:  # of a look-up: it is not even fit to be asked for
+            return Outcome.quarantined(item.key, refused(error, "order"), masked=masked(item.dto))
         result = Result.PARKED if last_try else Result.FAILED
         reason, wait = type(error).__name__, getattr(error, "retry_after", None)
         return Outcome(item.key, result, reason, sentence=str(error), failed=True, retry_after=wait)
@@ -280,10 +308,28 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
     for number, folder in enumerate(pushed):
         said = {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)} if folder else {}
         for row in chunks.read(f"{CHUNK}-{number:03}"):
-            settlement.records[row["key"]] = row["record"]
-            settlement.outcomes.append(_final(said.get(row["key"]) or _unaccounted(row["key"])))
+            outcome = _final(said.get(row["key"]) or _unaccounted(row["key"]))
+            settlement.outcomes.append(outcome)
+            if outcome.result in {Result.QUARANTINED, Result.PARKED}:
+                settlement.records[row["key"]] = row["record"]
     balance = Balance(rows=manifest["rows"], duplicates=manifest["duplicates"], distinct=manifest["distinct"])
     return settlement, balance
+
+
+def said_before(chunks: Folder, attempts: Iterable[Folder]) -> dict[str, Outcome]:
+    """What earlier tries of a push task settled for good, by key: a retry need not do it again."""
+    found: dict[str, Outcome] = {}
+    for folder in attempts:
+        if OUTCOMES in folder.names() and next(iter(folder.read(OF)))["chunks"] == chunks.path:
+            found |= {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)}
+    return {key: outcome for key, outcome in found.items() if outcome.result in SETTLED}
+
+
+def keep_outcomes(folder: Folder, chunks: Folder, outcomes: list[Outcome], owed: OwedLinks, name: str) -> None:
+    """Outcomes, the chunks that they are about, and under `name` the links, even if this run never gets to settle."""
+    folder.write(OF, [{"chunks": chunks.path}])
+    folder.write(OUTCOMES, (outcome.as_row() for outcome in outcomes))
+    owed.owe(name, [asdict(link) for outcome in outcomes for link in outcome.links])
 
 
 def _final(outcome: Outcome) -> Outcome:

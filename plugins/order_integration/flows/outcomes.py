@@ -77,6 +77,7 @@ class Balance:
     reasons: Counter[str] = field(default_factory=Counter)
     new_in_quarantine: int = 0
     failed: int = 0
+    links_refused: int = 0
 
     def count(self, outcomes: Iterable[Outcome]) -> None:
         """Add outcomes, one per key."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto
-from order_integration.errors import IntegrationError, LockedError
+from order_integration.errors import ContractError, IntegrationError, LockedError, RefusedError
 from order_integration.exact_json import dumps
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
@@ -24,6 +24,9 @@ from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key
 OBJECTS_PER_BATCH = 500  # of one commit
 # An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
 ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
+
+NOT_FOUND = 404
+REFUSED_IN_A_ROW = 20  # links, before the fault is looked for elsewhere
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -41,7 +44,7 @@ class Books:
     batches: OpenBatches
     owed: OwedLinks
     owner: Row  # dag, run, task, try: who opens the batch requests
-    now: datetime
+    now: datetime  # of this try, zoned
 
     @property
     def run(self) -> str:
@@ -58,17 +61,23 @@ class Settlement:
 
 
 async def settle(books: Books, settlement: Settlement, balance: Balance) -> None:
-    """Link, report, keep what waits, count. `balance` comes with rows, duplicates and distinct filled in."""
-    batches = BatchRequests(books.omnitron)
-    await end_left_over(books, batches)
+    """Keep what waits, link, report, count. `balance` comes with rows, duplicates and distinct filled in.
+
+    What has to survive is in staging before the first call to Omnitron, which may be down or locked for hours.
+    Raises LockedError while another batch request is in the way, RetriableError while Omnitron does not answer.
+    """
     books.owed.owe(books.run, [asdict(link) for outcome in settlement.outcomes for link in outcome.links])
-    batch = await _link(books, batches, _once(Link(**row) for row in books.owed.all()))
-    books.owed.written()
     balance.new_in_quarantine, untold = _keep(books, settlement)
     balance.count(settlement.outcomes)
+    batches = BatchRequests(books.omnitron)
+    await end_left_over(books, batches)
+    owed = books.owed.all()
+    done = await _link(books, batches, _once(Link(**row) for rows in owed.values() for row in rows))
+    balance.links_refused = len(done.refused)
+    books.owed.written(owed)
     untold += [outcome for outcome in settlement.outcomes if outcome.cuts]
-    if untold:
-        await _report(books, batches, batch, untold)
+    if untold or done.refused:
+        await _report(books, batches, done, untold)
 
 
 async def end_left_over(books: Books, batches: BatchRequests) -> None:
@@ -79,7 +88,11 @@ async def end_left_over(books: Books, batches: BatchRequests) -> None:
     for row in books.batches.all():
         pk = int(row["pk"])
         log.warning("batch request %d was left open by an earlier try; it is ended", pk)
-        await batches.fail(pk)
+        try:
+            await batches.fail(pk)
+        except RefusedError as error:
+            if error.status != NOT_FOUND:  # of another Omnitron, or from before it was restored
+                raise
         books.batches.ended(pk)
 
 
@@ -88,18 +101,43 @@ def _once(links: Iterable[Link]) -> list[Link]:
     return list({(link.content_type, link.pk): link for link in links}.values())
 
 
-async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> Batch | None:
-    """Commit all links; returns the last batch request, for the reports."""
-    batch = None
+@dataclass
+class _Linked:
+    """The last batch request, for the reports, and the links that Omnitron refused."""
+
+    batch: Batch | None = None
+    refused: list[Link] = field(default_factory=list)
+
+
+async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> _Linked:
+    """Commit all links. One that Omnitron refuses (its object is gone, say) is found and left out."""
+    done = _Linked()
     for some in slices(links, OBJECTS_PER_BATCH):
-        try:
-            batch = await _link_in_batch(books, batches, some)
-        except LockedError as error:
-            if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:
-                raise
-            log.info("%s: writing %d links one by one", error, len(some))
-            await IntegrationActions(books.omnitron).write(some)
-    return batch
+        await _link_some(books, batches, some, done)
+    if done.refused and done.batch is None:
+        raise ContractError("Omnitron refuses every link; they stay owed", links=len(links))
+    return done
+
+
+async def _link_some(books: Books, batches: BatchRequests, some: list[Link], done: _Linked) -> None:
+    try:
+        done.batch = await _link_in_batch(books, batches, some)
+    except LockedError as error:
+        if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:
+            raise
+        log.info("%s: writing %d links one by one", error, len(some))
+        await IntegrationActions(books.omnitron).write(some)
+    except RefusedError as error:
+        if error.ids.get("method") != "PATCH":  # not the links were refused, but the batch request
+            raise
+        if len(some) == 1:
+            if done.batch is None and len(done.refused) >= REFUSED_IN_A_ROW:
+                raise  # nothing was taken so far: it is not this link's fault
+            log.warning("Omnitron refuses the link of %s %d: %s", some[0].content_type, some[0].pk, error)
+            done.refused += some
+            return
+        for half in (some[: len(some) // 2], some[len(some) // 2 :]):
+            await _link_some(books, batches, half, done)
 
 
 async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[Link]) -> Batch:
@@ -155,13 +193,16 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
     return new, untold
 
 
-async def _report(books: Books, batches: BatchRequests, batch: Batch | None, untold: list[Outcome]) -> None:
-    batch = batch or await _link_in_batch(books, batches, [])
+async def _report(books: Books, batches: BatchRequests, done: _Linked, untold: list[Outcome]) -> None:
+    batch = done.batch or await _link_in_batch(books, batches, [])
     reports = Reports(books.omnitron)
     # A place is mapped once, however many orders go there.
     places = {dumps(outcome.location): outcome for outcome in untold if outcome.location}
-    await asyncio.gather(*(_tell_place(reports, outcome) for outcome in places.values()))
-    await asyncio.gather(*(_tell(books, reports, batch, outcome) for outcome in untold))
+    await asyncio.gather(
+        *(_tell_place(reports, outcome) for outcome in places.values()),
+        *(_tell(books, reports, batch, outcome) for outcome in untold),
+        *(_write(reports, _report_on_link(books, batch, link)) for link in done.refused),
+    )
 
 
 async def _tell_place(reports: Reports, outcome: Outcome) -> None:
@@ -171,9 +212,26 @@ async def _tell_place(reports: Reports, outcome: Outcome) -> None:
 
 async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
     for report in _reports_of(books, batch, outcome):
-        await reports.write(report)
+        await _write(reports, report)
     if outcome.result is Result.QUARANTINED:
         books.quarantine.told(outcome.key)
+
+
+async def _write(reports: Reports, report: ErrorReportDto) -> None:
+    """A report that Omnitron refuses is tried without its payload, and then given up: it must turn no run red."""
+    try:
+        await reports.write(report)
+    except RefusedError:
+        try:
+            await reports.write(report.model_copy(update={"raw_request": "", "raw_response": ""}))
+        except RefusedError as error:
+            log.warning("Omnitron refuses the report %s: %s", report.error_code, error)
+
+
+def _report_on_link(books: Books, batch: Batch, link: Link) -> ErrorReportDto:
+    code = f"{books.flow}-{key_digest(f'{link.content_type}/{link.pk}')}-link_refused"
+    text = f"{link.remote_id}: Omnitron refuses to link its {link.content_type} {link.pk}"
+    return report_on_batch(batch.pk, code, text, None, books.now, ok=False)
 
 
 def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorReportDto]:
@@ -193,6 +251,8 @@ def verdict(balance: Balance, limits: ChannelLimits) -> str | None:
     """Why the run is red, or None."""
     if not balance.holds:
         return "the balance does not hold: a record is missing or counted twice"
+    if balance.links_refused:
+        return f"Omnitron refuses {balance.links_refused} links; its Marketplace Logs and the log of settle name them"
     if balance.failed:
         return f"{balance.failed} records failed in their last try; they are parked, and the next run begins with them"
     allowed = max(limits.quarantine_floor, limits.quarantine_share * balance.distinct)

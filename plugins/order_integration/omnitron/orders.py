@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from order_integration.dto import ChannelCreateOrderDto, OrderItemDto
-from order_integration.errors import ContractError, Reason, RecordError, RefusedError, UnknownOutcomeError
+from order_integration.errors import Reason, RecordError, RefusedError, UnknownOutcomeError
 from order_integration.omnitron.client import IN_LIST, Omnitron, Row, id_of, slices
 from order_integration.omnitron.customers import Addresses, Customers, refused
 from order_integration.omnitron.integration_actions import Link
@@ -72,7 +72,7 @@ class Orders:
             sure=lambda row: row.get("number") == number,
         )
         if len(rows) > 1:
-            raise ContractError(f"Omnitron has {len(rows)} orders of one number in channel {self.omnitron.channel_id}")
+            raise RecordError(Reason.CONFLICT, "order.number", f"Omnitron has {len(rows)} orders of this number")
         return rows[0] if rows else None
 
     async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
@@ -194,7 +194,8 @@ def _wire(value: Any) -> Any:
 def _link(content_type: str, row: Row) -> Link:
     remote_id = (row.get("extra_field") or {}).get("id")
     if remote_id is None:
-        raise ContractError(f"an {content_type} of ours has no extra_field.id", pk=id_of(row))
+        sentence = f"{content_type} {id_of(row)} of Omnitron has no extra_field.id to tell which of the channel's it is"
+        raise RecordError(Reason.CONFLICT, content_type, sentence)
     return Link(content_type, id_of(row), str(remote_id), str(row["modified_date"]))
 
 

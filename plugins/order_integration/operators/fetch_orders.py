@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import ChannelConfig
-from order_integration.errors import ConfigurationError, LockedError, RetriableError
+from order_integration.errors import LockedError, RetriableError
 from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
 from order_integration.operators.metrics import count_records
-from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting, key_digest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 # XCom keys besides return_value. All values are ids, paths and counts.
 TRANSFORMED = "transformed"  # return_value is the list of chunks: Airflow maps over nothing else
-OUTCOMES = "outcomes"  # published before a push fails, so that settle can link what was created
+OUTCOMES = "outcomes"  # published before a push fails, so that settle can link what was created; with their chunks
 
+BY_SCHEDULE = ("scheduled", "backfill")  # run types that read their data interval
 LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
-LOCK_PATIENCE = timedelta(hours=4)  # less than the longest run, so that settle itself says why
+LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: settles wait one after the other
 
 
 class FetchOrders(FlowOperator):
@@ -68,7 +69,9 @@ class TransformOrders(FlowOperator):
             fetched["identifier"],
             folder,
         )
-        context["ti"].xcom_push(key=TRANSFORMED, value={**manifest, "folder": folder.path})
+        context["ti"].xcom_push(
+            key=TRANSFORMED, value={**manifest, "folder": folder.path, "fetched": fetched["folder"]}
+        )
         self.log.info("%s", manifest)
         return list(range(manifest["chunks"]))
 
@@ -89,16 +92,16 @@ class PushOrders(FlowOperator):
         from order_integration.flows.outcomes import Balance  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-        ti = context["ti"]
-        chunks = Folder(staging(), _transformed(context)["folder"])
-        rows = list(chunks.read(f"{flow.CHUNK}-{self.chunk:03}"))
+        chunks, folder = Folder(staging(), _transformed(context)["folder"]), self.folder(context)
+        before = flow.said_before(chunks, folder.earlier(f"{self.task_id}-{self.chunk}-"))
+        rows = [row for row in chunks.read(f"{flow.CHUNK}-{self.chunk:03}") if row["key"] not in before]
         hook = OmnitronHook(channel.omnitron_connection)
         async with hook.channel(channel, share=channel.limits.push_tasks) as omnitron:
             orders = await flow.prepared(omnitron, channel, run_key(context))
-            outcomes = await flow.push(orders, rows, last_try=is_last_try(context))
-        folder = self.folder(context)
-        folder.write(flow.OUTCOMES, (outcome.as_row() for outcome in outcomes))
-        ti.xcom_push(key=OUTCOMES, value=folder.path)
+            outcomes = [*before.values(), *await flow.push(orders, rows, last_try=is_last_try(context))]
+        owed = OwedLinks(staging(), channel.name, self.flow)
+        flow.keep_outcomes(folder, chunks, outcomes, owed, f"{key_digest(run_key(context))}-{self.chunk}")
+        context["ti"].xcom_push(key=OUTCOMES, value={"folder": folder.path, "chunks": chunks.path})
         balance = Balance()
         balance.count(outcomes)
         self.log.info("%s", dict(balance.results))
@@ -119,11 +122,12 @@ class SettleOrders(FlowOperator):
         from order_integration.flows.settling import settle, verdict  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-        transformed = _transformed(context)
-        if not transformed:
+        transformed, fetched = _transformed(context), context["ti"].xcom_pull(task_ids="fetch", map_indexes=-1)
+        # After a Clear from fetch, what transform and push said before is there until they have run again.
+        if not transformed or not fetched or transformed["fetched"] != fetched["folder"]:
             raise AirflowFailException("nothing to settle: fetch or transform failed, see their logs")
         chunks = Folder(staging(), transformed["folder"])
-        pushed = self._pushed(context, transformed["chunks"])
+        pushed = self._pushed(context, chunks, transformed["chunks"])
         settlement, balance = flow.collected(chunks, pushed)
         async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
             await settle(self._books(context, channel, omnitron), settlement, balance)
@@ -142,7 +146,7 @@ class SettleOrders(FlowOperator):
         except LockedError as error:
             since = datetime.fromisoformat(waiting_since) if waiting_since else now()
             if now() - since > LOCK_PATIENCE:
-                raise
+                raise AirflowFailException(f"{error}; waited since {since.isoformat(timespec='minutes')}") from error
             self._wait(error, since)
 
     def _wait(self, error: LockedError, since: datetime) -> None:
@@ -157,10 +161,10 @@ class SettleOrders(FlowOperator):
         """Called by Airflow after the wait."""
         return self.execute(context, waiting_since)
 
-    def _pushed(self, context: "Context", chunks: int) -> list[Folder | None]:
-        found = context["ti"].xcom_pull(task_ids="push", key=OUTCOMES, map_indexes=list(range(chunks))) or []
-        paths = [*found, *[None] * (chunks - len(found))]
-        return [Folder(staging(), path) if path else None for path in paths]
+    def _pushed(self, context: "Context", chunks: Folder, count: int) -> list[Folder | None]:
+        found = context["ti"].xcom_pull(task_ids="push", key=OUTCOMES, map_indexes=list(range(count))) or []
+        said = [*found, *[None] * (count - len(found))]
+        return [Folder(staging(), one["folder"]) if one and one["chunks"] == chunks.path else None for one in said]
 
     def _books(self, context: "Context", channel: ChannelConfig, omnitron: Any) -> Any:
         from order_integration.flows.settling import Books  # noqa: PLC0415
@@ -191,16 +195,14 @@ def _transformed(context: "Context") -> Any:
 
 
 def window_of(context: "Context", channel: ChannelConfig) -> "Reading":
-    """Scheduled and backfill runs read their data interval, manual ones what was typed.
+    """Scheduled and backfill runs read their data interval, all others what was typed, or another DAG gave.
 
-    Raises ConfigurationError for a manual run without a window, or on a slot of the schedule.
+    Raises ConfigurationError for such a run without a window, or on a slot of the schedule.
     """
     from order_integration.flows import windows  # noqa: PLC0415
 
     run, params = context["dag_run"], context["params"]
-    if run.run_type == "manual":
-        windows.refuse_occupied_slot(channel, run.logical_date)
-        return windows.by_hand(params.get("window_start"), params.get("window_end"))
-    if run.data_interval_start is None or run.data_interval_end is None:
-        raise ConfigurationError(f"a run of type {run.run_type} has no data interval; trigger it by hand with a window")
-    return windows.scheduled(channel, run.data_interval_start, run.data_interval_end, now())
+    if run.run_type in BY_SCHEDULE and run.data_interval_start and run.data_interval_end:
+        return windows.scheduled(channel, run.data_interval_start, run.data_interval_end, now())
+    windows.refuse_occupied_slot(channel, run.logical_date)
+    return windows.by_hand(params.get("window_start"), params.get("window_end"))

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
 from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RetryByKind
 
-LONGEST_RUN = timedelta(hours=6)
+LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left, settle too
 LONGEST_TASK = timedelta(hours=2)
 RUNS_AT_ONCE = 2
 BEFORE_ALL_WINDOWS = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in UTC; a broken channel has no date of its own

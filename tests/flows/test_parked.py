@@ -1,0 +1,110 @@
+"""What waits survives everything: a settle that never reached Omnitron, a channel that can't be asked."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+
+from order_integration.channels.commands import Record
+from order_integration.errors import IntegrationError, RetriableError
+from order_integration.flows import fetch_orders as flow
+from tests.conftest import BackOffice
+from tests.flows.steps import DAY, Steps, config, results
+from tests.shelf import Shelf, ShelfGetOrders, address, order
+
+
+class AskedGetOrders(ShelfGetOrders):
+    """A shelf that can be asked for one order."""
+
+    answers: ClassVar[dict[str, Any]] = {}
+
+    async def get_by_key(self, key: str) -> Record | None:
+        answer = self.answers[key]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Asked(Shelf):
+    """`connector: tests.flows.test_parked:Asked`."""
+
+    commands = (AskedGetOrders,)
+
+
+@pytest.fixture
+def asked(steps: Steps) -> Steps:
+    steps.channel = config(connector="tests.flows.test_parked:Asked")
+    return steps
+
+
+def park(steps: Steps, *orders: Record) -> None:
+    for row in orders:
+        steps.parked.put(row["id"], {"reason": "x", "record": row}, run="r", now="2026-01-05T00:00:00Z")
+
+
+def test_what_a_settle_without_omnitron_was_to_keep_is_kept(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1"), order("2", minutes=1), order("3", minutes=2, shipping_address=address(city="Atlantis")))
+    chunks, manifest = asyncio.run(steps.staged(DAY, "run"))
+    back_office.fault("POST", "/create_orders/$", "status", status=503, skip=1, times=100)
+    pushed = [asyncio.run(steps.push(chunks, number, "run")) for number in range(manifest["chunks"])]
+    back_office.fault("POST", "/batch_requests/$", "status", status=503, times=100)
+    with pytest.raises(RetriableError):
+        asyncio.run(steps.settle(chunks, pushed, "run"))
+
+    back_office.delete("/admin/faults")
+    shelf()
+    balance = steps.run()
+
+    assert {row["extra_field"]["id"] for row in back_office.rows("orders")} == {"1", "2"}
+    assert set(back_office.linked("order")) == {"1", "2"}
+    assert results(balance) == {"created": 1}
+    assert list(steps.quarantine.open_keys()) == ["3"]
+
+
+def test_what_a_push_created_is_linked_though_its_run_was_never_settled(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    shelf(order("1"))
+    chunks, _ = asyncio.run(steps.staged(DAY, "skipped"))
+    asyncio.run(steps.push(chunks, 0, "skipped"))
+    shelf()
+
+    steps.run()
+
+    assert set(back_office.linked("order")) == {"1"}
+
+
+@pytest.mark.parametrize("answer", [IntegrationError("down"), TypeError("odd")])
+def test_a_parked_order_that_the_channel_can_t_show_is_used_as_it_was(
+    asked: Steps, back_office: BackOffice, shelf, answer: Exception
+) -> None:
+    park(asked, order("1"), order("2"))
+    AskedGetOrders.answers = {"1": answer, "2": order("2", minutes=5)}
+
+    balance = asked.run()
+
+    assert results(balance) == {"created": 2}
+
+
+def test_a_parked_order_that_the_channel_has_no_more_is_closed_and_not_created(
+    asked: Steps, back_office: BackOffice, shelf
+) -> None:
+    park(asked, order("1"))
+    AskedGetOrders.answers = {"1": None}
+
+    balance = asked.run()
+
+    assert (balance.distinct, back_office.rows("orders")) == (0, [])
+    assert (asked.parked.get("1") or {})["state"] == "gone_at_channel"
+
+
+def test_a_retry_does_not_do_again_what_an_earlier_try_settled(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1"), order("2", minutes=1))
+    chunks, _ = asyncio.run(steps.staged(DAY, "run"))
+    back_office.fault("POST", "/create_orders/$", "status", status=403, skip=1, times=1)
+    first = asyncio.run(steps.push(chunks, 0, "run", last_try=False))
+
+    before = flow.said_before(chunks, [first])
+
+    assert len(before) == 1
+    assert flow.said_before(steps.folder("another", "transform"), [first]) == {}
