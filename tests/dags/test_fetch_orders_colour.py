@@ -294,3 +294,15 @@ def test_a_push_hands_the_time_on_that_the_server_named_for_one_order(
     run.no_need_to_wait().go_on()
     assert run.state == "success"
     assert_all_arrived_once(back_office)
+
+
+def test_a_clear_from_fetch_that_fails_again_is_not_green_with_the_old_table(
+    shelf_dag: Any, back_office: BackOffice, orders: Any
+) -> None:
+    run = start(shelf_dag, conf=DAY)
+    assert run.state == "success"
+    back_office.fault("GET", r"/channels/1/$", "status", status=404, times=FOREVER)
+
+    run.clear("fetch").go_on()
+
+    assert run.state == "failed"

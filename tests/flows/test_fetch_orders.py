@@ -53,3 +53,22 @@ def test_a_buyer_who_changed_and_changed_back_in_one_run_stays_so_whatever_is_ba
     steps.run()
 
     assert [row["first_name"] for row in back_office.rows("customers")] == ["Ayşe"]
+
+
+def test_items_whose_ids_are_unique_only_within_their_order_are_linked_each(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    """The second order's item lost its link; the first one's has the same id."""
+    shelf(*(order(key, minutes=int(key), items=[item("x", line=1)]) for key in ("1", "2")))
+    steps.run()
+    actions = back_office.rows("integration_actions", content_type_name="orderitem", status="success")
+    assert len(actions) == 2
+    lost = actions[1]
+    path = f"/api/v1/channel/1/integration_actions/{lost['pk']}/"
+    back_office.patch(path, json={"remote_id": "of-nobody"}).raise_for_status()
+
+    balance = steps.run()
+
+    assert results(balance) == {"already_there": 2}
+    links = back_office.rows("integration_actions", content_type_name="orderitem")
+    assert [row["remote_id"] for row in links] == ["x-1/1", "x-1/1"]

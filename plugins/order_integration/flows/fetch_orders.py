@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -225,10 +226,10 @@ async def push(orders: Orders, rows: Iterable[Row], *, last_try: bool) -> list[O
 
 @dataclass(frozen=True)
 class _Known:
-    """What is linked already: orders by key, the channel's ids of items, and ids with more than one order."""
+    """What is linked: orders by key, the keys of those whose items surely are, too, and ids of several orders."""
 
     rows: dict[str, Row]
-    item_ids: set[str]
+    whole: set[str]
     ambiguous: set[str]
 
 
@@ -239,9 +240,13 @@ async def _known(orders: Orders, items: list[_Item]) -> _Known:
     pks = {remote_id: int(rows[0]["object_id"]) for remote_id, rows in found.items() if len(rows) == 1}
     rows = await orders.by_pk(pks.values())
     known = [item for item in items if pks.get(item.dto.order.remote_id) in rows]
-    linked_items = await actions.by_remote_id("orderitem", (u.remote_id for i in known for u in i.dto.order_item))
+    units = Counter(unit.remote_id for item in known for unit in item.dto.order_item)
+    linked = await actions.by_remote_id("orderitem", units)
+    # An id may stand for several units, or be one only within its order: then their number tells nothing for sure.
+    sure = {remote_id for remote_id, count in units.items() if len(linked.get(remote_id, ())) == count}
+    whole = {item.key for item in known if {unit.remote_id for unit in item.dto.order_item} <= sure}
     ambiguous = {remote_id for remote_id, rows in found.items() if len(rows) > 1}
-    return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, set(linked_items), ambiguous)
+    return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, whole, ambiguous)
 
 
 async def _push_group(orders: Orders, group: list[_Item], known: _Known, *, last_try: bool) -> list[Outcome]:
@@ -272,8 +277,10 @@ async def _check(orders: Orders, item: _Item, known: _Known) -> Outcome:
     row = known.rows[item.key]
     await orders.check_same(row, item.dto)
     result = Result.SEEN_BEFORE if item.in_overlap else Result.ALREADY_THERE
-    whole = {unit.remote_id for unit in item.dto.order_item} <= known.item_ids
-    return Outcome(item.key, result, links=() if whole else tuple(await orders.links(row)))
+    if item.key in known.whole:
+        return Outcome(item.key, result)
+    missing = await IntegrationActions(orders.omnitron).missing(await orders.links(row))
+    return Outcome(item.key, result, links=tuple(missing))
 
 
 async def _create(orders: Orders, item: _Item, known: _Known, as_of: datetime) -> Outcome:

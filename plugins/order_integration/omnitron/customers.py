@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from order_integration.dto import AddressDto, CustomerDto
-from order_integration.errors import ContractError, Reason, RecordError, RefusedError, UnknownOutcomeError
+from order_integration.errors import Reason, RecordError, RefusedError, UnknownOutcomeError
 from order_integration.exact_json import dumps
 from order_integration.omnitron.client import Memo, Omnitron, Row, id_of
 from order_integration.omnitron.lookups import Lookups
@@ -169,7 +169,7 @@ class Addresses:
             self.omnitron.at("addresses/"), {"hash_data": digest}, sure=lambda row: row.get("hash_data") == digest
         )
         if len(rows) != 1:
-            raise ContractError(f"{len(rows)} addresses have the hash of a duplicate")
+            raise RecordError(Reason.CONFLICT, where, f"{len(rows)} addresses of Omnitron have the hash of this one")
         return id_of(rows[0])
 
 

@@ -56,13 +56,22 @@ class IntegrationActions:
         are written all the same, and the first error is raised.
         """
         wanted = {(link.content_type, link.pk): link for link in links}
+        known = await self._by_object(wanted)
+        await _all(self._write(link, known.get(key)) for key, link in wanted.items())
+
+    async def missing(self, links: Iterable[Link]) -> list[Link]:
+        """Those whose objects have no action with this remote id. The others keep theirs, with its version_date."""
+        wanted = {(link.content_type, link.pk): link for link in links}
+        known = await self._by_object(wanted)
+        return [link for key, link in wanted.items() if known.get(key, {}).get("remote_id") != link.remote_id]
+
+    async def _by_object(self, objects: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Row]:
         pks: dict[str, list[int]] = defaultdict(list)
-        for content_type, pk in wanted:
+        for content_type, pk in objects:
             pks[content_type].append(pk)
         slices = [(content_type, some) for content_type, all_pks in pks.items() for some in in_lists(all_pks)]
         pages = await _all(self._actions(content_type, some) for content_type, some in slices)
-        known = {(str(_model(row)), int(row["object_id"])): row for rows in pages for row in rows}
-        await _all(self._write(link, known.get(key)) for key, link in wanted.items())
+        return {(str(_model(row)), int(row["object_id"])): row for rows in pages for row in rows}
 
     async def _actions(self, content_type: str, pks: str) -> list[Row]:
         """Of another kind's action with one of these numbers, the remote id would be overwritten: both are checked."""
