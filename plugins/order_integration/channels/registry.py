@@ -124,20 +124,38 @@ class BrokenChannel:
 Channels = Mapping[str, ChannelConfig | BrokenChannel]
 
 
+@dataclass(frozen=True)
+class _Twice:
+    """Stands for the value of a key that stands twice: nobody knows which of the two is meant."""
+
+    sentence: str
+
+
 class _EachKeyOnce(yaml.SafeLoader):
     """YAML forbids a key that stands twice in a mapping, but PyYAML lets the later one win without a word."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Keys are compared as they are written: what `<<` merges in may be overridden."""
         node = super().compose_mapping_node(anchor)
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        seen: set[tuple[str, str]] = set()
-        for key in keys:
-            if (key.tag, key.value) in seen:
-                line = key.start_mark.line + 1
-                raise yaml.composer.ComposerError(None, None, f"{key.value!r} in line {line} stands there twice")
-            seen.add((key.tag, key.value))
+        seen: dict[tuple[str, str], int] = {}
+        for place, (key, _) in enumerate(node.value):
+            name = (key.tag, str(key.value))
+            if isinstance(key, yaml.ScalarNode) and name in seen:
+                sentence = f"{key.value!r} in line {key.start_mark.line + 1} stands there twice"
+                node.value[seen[name]] = node.value[place] = (key, yaml.ScalarNode("!twice", sentence))
+            seen.setdefault(name, place)
         return node
+
+
+_EachKeyOnce.add_constructor("!twice", lambda _, node: _Twice(str(node.value)))
+
+
+def _twice(value: object) -> str | None:
+    """The first key below that stands twice."""
+    if isinstance(value, _Twice):
+        return value.sentence
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for one in below if (found := _twice(one))), None)
 
 
 def channels_path() -> Path:
@@ -148,8 +166,7 @@ def channels_path() -> Path:
 def load_channels(path: Path | None = None) -> Channels:
     """All entries of the file, by name.
 
-    Raises ConfigurationError when there is no such file, or it is not YAML with a mapping `channels`; a name that
-    stands twice makes it none, for nobody knows which of the two is meant.
+    Raises ConfigurationError when there is no such file, or it is not YAML with a mapping `channels`.
     """
     path = path or channels_path()
     try:
@@ -159,12 +176,16 @@ def load_channels(path: Path | None = None) -> Channels:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     entries = content.get("channels") if isinstance(content, dict) else None
+    if isinstance(entries, _Twice):
+        raise ConfigurationError(f"{path}: {entries.sentence}")
     if not isinstance(entries, dict):
         raise ConfigurationError(f"{path}: a mapping `channels:` of name to settings is needed")
     return {str(name): _channel(str(name), entry) for name, entry in entries.items()}
 
 
 def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
+    if twice := _twice(entry):
+        return BrokenChannel(_safe(name), f"channel {name}: {twice}")
     if not isinstance(entry, dict):
         return BrokenChannel(_safe(name), f"channel {name}: its settings are not a mapping")
     if "name" in entry:
