@@ -13,7 +13,7 @@ USER airflow
 COPY requirements-runtime.txt /tmp/requirements-runtime.txt
 # The base image holds many providers at the versions of Airflow's own constraints. These pins are the ones that the
 # tests ran with, and they win: Airflow's pin is the same, so it is not moved, but a provider that this package does
-# not use may no longer fit (FAB's does not). `pip check` names them. Before you use one, add it to `dependencies` in
+# not use may no longer fit. `pip check` names them. Before you use one, add it to `dependencies` in
 # pyproject.toml and run `make lock`: then its version is chosen together with all others.
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-runtime.txt \
  && (pip check || echo "The packages above belong to the base image; order_integration does not use them.") \

@@ -21,7 +21,7 @@ async def work(request: Request) -> Response:
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    app = Starlette(routes=[Route("/work/{name}", work, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route("/do/{name}", work, methods=["GET", "POST"])])
     app.add_middleware(FaultMiddleware)
     with running(app) as url:
         yield url
@@ -44,20 +44,20 @@ def rule(client: httpx.Client, **parts: object) -> httpx.Response:
 
 
 def test_a_call_is_recorded_with_its_query_and_status(client):
-    client.get("/work/a", params={"page": 2})
+    client.get("/do/a", params={"page": 2})
     client.post("/nowhere")
 
     calls = client.get("/admin/requests").json()
 
     assert [(call["method"], call["path"], call["query"], call["status"], call["fault"]) for call in calls] == [
-        ("GET", "/work/a", "page=2", 200, None),
+        ("GET", "/do/a", "page=2", 200, None),
         ("POST", "/nowhere", "", 404, None),
     ]
     assert client.get("/admin/requests", params={"since": calls[0]["id"]}).json() == calls[1:]
 
 
 def test_the_record_can_be_emptied(client):
-    client.get("/work/a")
+    client.get("/do/a")
 
     client.delete("/admin/requests")
 
@@ -67,7 +67,7 @@ def test_the_record_can_be_emptied(client):
 def test_a_status_fault_answers_instead_of_the_work(client):
     rule(client, action={"kind": "status", "status": 503, "body": "busy", "headers": {"Retry-After": "7"}})
 
-    answer = client.get("/work/a")
+    answer = client.get("/do/a")
 
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "busy", "7")
     assert WORK["done"] == 0
@@ -77,10 +77,10 @@ def test_cut_before_closes_the_connection_before_the_work(client):
     rule(client, times=1, action={"kind": "cut_before"})
 
     with pytest.raises(httpx.TransportError):
-        client.post("/work/a", json={})
+        client.post("/do/a", json={})
 
     assert WORK["done"] == 0
-    assert client.post("/work/a", json={}).status_code == 200
+    assert client.post("/do/a", json={}).status_code == 200
     assert client.get("/admin/requests").json()[0]["fault"] == "cut_before"
 
 
@@ -88,7 +88,7 @@ def test_cut_after_closes_the_connection_after_the_work(client):
     rule(client, times=1, action={"kind": "cut_after"})
 
     with pytest.raises(httpx.TransportError):
-        client.post("/work/a", json={})
+        client.post("/do/a", json={})
 
     assert WORK["done"] == 1
     call = client.get("/admin/requests").json()[0]
@@ -99,7 +99,7 @@ def test_truncate_sends_half_of_the_body_after_the_work(client):
     rule(client, action={"kind": "truncate"})
 
     received: list[bytes] = []
-    with client.stream("GET", "/work/a") as answer, pytest.raises(httpx.RemoteProtocolError):
+    with client.stream("GET", "/do/a") as answer, pytest.raises(httpx.RemoteProtocolError):
         received.extend(answer.iter_raw())
 
     assert int(answer.headers["content-length"]) > 1000
@@ -111,7 +111,7 @@ def test_latency_delays_the_work(client):
     rule(client, action={"kind": "latency", "seconds": 0.3})
 
     started = time.monotonic()
-    answer = client.get("/work/a")
+    answer = client.get("/do/a")
 
     assert answer.status_code == 200
     assert time.monotonic() - started >= 0.3
@@ -120,28 +120,28 @@ def test_latency_delays_the_work(client):
 def test_a_rule_is_for_its_method_and_path_only(client):
     rule(client, method="POST", path="^/work/a$", action={"kind": "status", "status": 500})
 
-    assert client.get("/work/a").status_code == 200
-    assert client.post("/work/ab").status_code == 200
-    assert client.post("/work/a").status_code == 500
+    assert client.get("/do/a").status_code == 200
+    assert client.post("/do/ab").status_code == 200
+    assert client.post("/do/a").status_code == 500
 
 
 def test_skip_and_times_choose_which_calls_are_spoilt(client):
     rule(client, skip=1, times=2, action={"kind": "status", "status": 500})
 
-    assert [client.get("/work/a").status_code for _ in range(4)] == [200, 500, 500, 200]
+    assert [client.get("/do/a").status_code for _ in range(4)] == [200, 500, 500, 200]
 
 
 def test_the_first_rule_that_fires_wins(client):
     rule(client, times=1, action={"kind": "status", "status": 500})
     rule(client, action={"kind": "status", "status": 502})
 
-    assert [client.get("/work/a").status_code for _ in range(2)] == [500, 502]
+    assert [client.get("/do/a").status_code for _ in range(2)] == [500, 502]
 
 
 def test_probability_spoils_a_part_of_the_calls(client):
     rule(client, probability=0.5, action={"kind": "status", "status": 500})
 
-    failed = sum(client.get("/work/a").status_code == 500 for _ in range(60))
+    failed = sum(client.get("/do/a").status_code == 500 for _ in range(60))
 
     assert 10 < failed < 50
 
@@ -178,7 +178,7 @@ def test_a_rule_that_makes_no_sense_is_refused(client, raw):
 def test_calls_above_the_rate_limit_are_throttled(client):
     client.put("/admin/rate_limit", json={"per_second": 5})
 
-    answers = [client.get("/work/a") for _ in range(10)]
+    answers = [client.get("/do/a") for _ in range(10)]
 
     throttled = [answer for answer in answers if answer.status_code == 429]
     assert 4 <= len(throttled) <= 5
