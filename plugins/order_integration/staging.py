@@ -201,12 +201,17 @@ class Waiting:
             self.staging.write(self._closed(key), dumps({**kept, "state": state, "closed": now}).encode())
             self.staging.remove(self._path(key))
 
+    def closed_since(self, key: str, moment: str) -> bool:
+        """Whether the key's object was closed after a moment (ISO 8601 in UTC)."""
+        known = self.get(key)
+        return known is not None and known["state"] != "open" and str(known["closed"]) > moment
+
     def open_keys(self) -> dict[str, Row]:
         """All that still wait, by key."""
         names = (name for name in self.staging.names(self.folder) if name.endswith(".json"))
         found = (self.staging.read(f"{self.folder}/{name}") for name in names)
         rows = [loads(content) for content in found if content]
-        return {row["key"]: row for row in rows}
+        return {row["key"]: row for row in rows if row["state"] == "open"}
 
     def _path(self, key: str) -> str:
         return f"{self.folder}/{key_digest(key)}.json"
@@ -246,7 +251,7 @@ class OpenBatches:
 class OwedLinks:
     """Links of objects that are in Omnitron already, until they are written: a run may die before.
 
-    One file a push task and one a settle, so that nobody writes over what somebody else owes.
+    One file an attempt of push or settle, so that nobody writes over what somebody else owes, or said before.
     """
 
     staging: Staging

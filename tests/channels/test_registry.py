@@ -280,3 +280,18 @@ def test_a_slot_is_where_the_clock_on_the_wall_says_four_also_when_it_changes(ti
     wrong = [hour for hour, wall in walls if channel.on_schedule(hour) != (wall.hour == 4 and wall.minute == 0)]
 
     assert wrong == []
+
+
+def test_two_merges_and_an_alias_to_itself_hurt_nobody(file: Path) -> None:
+    good = "".join(f"    {name}: {value!r}\n" for name, value in GOOD.items())
+    file.write_text(
+        "a: &a {page_size: 5}\nb: &b {owner: x}\nchannels:\n"
+        f"  merged:\n    <<: *a\n    <<: *b\n{good}  round:\n    settings: &s {{a: *s}}\n  good:\n{good}"
+    )
+
+    channels = load_channels(file)
+
+    assert isinstance(channels["good"], ChannelConfig)
+    assert isinstance(channels["merged"], ChannelConfig)
+    assert (channels["merged"].page_size, channels["merged"].owner) == (5, "x")
+    assert isinstance(channels["round"], BrokenChannel)

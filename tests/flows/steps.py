@@ -18,7 +18,7 @@ from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.shared_token import SharedToken
-from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting, key_digest
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Staging, Waiting
 from order_integration.transport import HttpSession, Limits
 from tests.conftest import PASSWORD, USER
 from tests.shelf import NOON
@@ -63,6 +63,7 @@ class Steps:
     connection: ChannelConnection = field(default_factory=lambda: ChannelConnection("http://127.0.0.1:9"))
     before: Callable[[str, str], None] = lambda method, path: None
     runs: int = 0
+    attempts: int = 0
     # As in the DAG: settle runs once at a time (max_active_tis_per_dag).
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -153,8 +154,9 @@ class Steps:
         async with self.omnitron() as omnitron:
             orders = await flow.prepared(omnitron, self.channel, run)
             outcomes = await flow.push(orders, chunks.read(f"{flow.CHUNK}-{number:03}"), last_try=last_try)
-        folder = self.folder(run, f"push-{number}")
-        flow.keep_outcomes(folder, chunks, outcomes, self.owed, f"{key_digest(run)}-{number}")
+        self.attempts += 1
+        folder = self.folder(run, f"push-{number}-{self.attempts}")
+        flow.keep_outcomes(folder, chunks, outcomes, self.owed)
         return folder
 
     async def settle(self, chunks: Folder, pushed: list[Folder | None], run: str) -> Balance:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from order_integration.channels.commands import Record
-from order_integration.errors import IntegrationError, RetriableError
+from order_integration.errors import IntegrationError, RefusedError, RetriableError
 from order_integration.flows import fetch_orders as flow
 from tests.conftest import BackOffice
 from tests.flows.steps import DAY, Steps, config, results
@@ -108,3 +108,71 @@ def test_a_retry_does_not_do_again_what_an_earlier_try_settled(steps: Steps, bac
 
     assert len(before) == 1
     assert flow.said_before(steps.folder("another", "transform"), [first]) == {}
+
+
+def dead(pk: int) -> dict[str, Any]:
+    """The link of an order that is not in Omnitron any more."""
+    return {"content_type": "order", "pk": pk, "remote_id": f"gone-{pk}", "version_date": "2026-01-05T09:00:00Z"}
+
+
+@pytest.mark.parametrize("count", [1, 25])
+def test_links_of_what_is_gone_stop_no_other_link_and_are_reported_once(
+    steps: Steps, back_office: BackOffice, shelf, count: int
+) -> None:
+    shelf(*([order("1")] if count > 1 else []))
+    steps.owed.owe("00-of-a-dead-run", [dead(90_000 + number) for number in range(count)])
+
+    first, second = steps.run(), steps.run()
+
+    assert f"refuses {count} links" in (steps.verdict(first) or "")
+    assert steps.verdict(second) is None
+    assert steps.owed.all() == {}
+    assert set(back_office.linked("order")) == ({"1"} if count > 1 else set())
+    assert len(back_office.rows("error_reports")) == count
+
+
+def test_a_refused_link_of_what_is_there_stays_owed(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1"))
+    back_office.fault("PATCH", "/batch_requests/", "status", status=400, body={"detail": "No."}, times=1000)
+    with pytest.raises(RefusedError):
+        steps.run()
+
+    back_office.delete("/admin/faults")
+    shelf()
+    steps.run()
+
+    assert set(back_office.linked("order")) == {"1"}
+
+
+def test_a_clear_from_fetch_keeps_what_the_run_owed_before(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1"))
+    back_office.fault("POST", "/batch_requests/$", "status", status=503, times=100)
+    with pytest.raises(RetriableError):
+        steps.run(run="r")
+    back_office.delete("/admin/faults")
+    shelf(order("2", minutes=1))
+
+    steps.run(run="r")
+
+    assert set(back_office.linked("order")) == {"1", "2"}
+
+
+def test_a_settle_that_is_cleared_late_does_not_reopen_what_has_passed(
+    steps: Steps, back_office: BackOffice, shelf
+) -> None:
+    shelf(order("3", shipping_address=address(city="Atlantis")))
+    chunks, _ = asyncio.run(steps.staged(DAY, "r"))
+    pushed = [asyncio.run(steps.push(chunks, 0, "r"))]
+    back_office.fault("POST", "/batch_requests/$", "status", status=503, times=100)
+    with pytest.raises(RetriableError):
+        asyncio.run(steps.settle(chunks, pushed, "r"))
+    back_office.delete("/admin/faults")
+    shelf(order("3"))
+    assert results(steps.run()) == {"created": 1}
+
+    late = asyncio.run(steps.settle(chunks, pushed, "r"))
+
+    assert results(late) == {"quarantined": 1}
+    assert late.new_in_quarantine == 0
+    assert steps.quarantine.open_keys() == {}
+    assert back_office.rows("error_reports") == []

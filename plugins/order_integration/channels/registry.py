@@ -124,6 +124,9 @@ class BrokenChannel:
 Channels = Mapping[str, ChannelConfig | BrokenChannel]
 
 
+MERGE = "tag:yaml.org,2002:merge"
+
+
 @dataclass(frozen=True)
 class _Twice:
     """Stands for the value of a key that stands twice: nobody knows which of the two is meant."""
@@ -140,6 +143,8 @@ class _EachKeyOnce(yaml.SafeLoader):
         seen: dict[tuple[str, str], int] = {}
         for place, (key, _) in enumerate(node.value):
             name = (key.tag, str(key.value))
+            if key.tag == MERGE:
+                continue  # what two of them bring in is merged in turn
             if isinstance(key, yaml.ScalarNode) and name in seen:
                 sentence = f"{key.value!r} in line {key.start_mark.line + 1} stands there twice"
                 node.value[seen[name]] = node.value[place] = (key, yaml.ScalarNode("!twice", sentence))
@@ -150,12 +155,13 @@ class _EachKeyOnce(yaml.SafeLoader):
 _EachKeyOnce.add_constructor("!twice", lambda _, node: _Twice(str(node.value)))
 
 
-def _twice(value: object) -> str | None:
-    """The first key below that stands twice."""
+def _twice(value: object, above: tuple[int, ...] = ()) -> str | None:
+    """The first key below that stands twice; an alias may lead back to what is above it."""
     if isinstance(value, _Twice):
         return value.sentence
     below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((found for one in below if (found := _twice(one))), None)
+    path = (*above, id(value))
+    return next((found for one in below if id(one) not in path and (found := _twice(one, path))), None)
 
 
 def channels_path() -> Path:

@@ -20,7 +20,7 @@ from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.customers import Addresses, Customers, identifier_of, refused
 from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.lookups import Lookups
-from order_integration.omnitron.orders import Orders
+from order_integration.omnitron.orders import Orders, is_ours
 from order_integration.staging import Folder, OwedLinks, Waiting, key_digest
 
 FLOW = "fetch_orders"
@@ -65,8 +65,8 @@ async def fetch(connector: Connector, reading: Reading, parked: Waiting, folder:
 
 
 async def _parked_records(command: GetOrders, parked: Waiting) -> list[Record]:
-    """Those that have waited longest, afresh from the channel where that is possible: they may have changed."""
-    waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["first_seen"]))[:PARKED_AT_MOST]
+    """Those that were not tried for longest, afresh from the channel where that can be: they may have changed."""
+    waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
     if not command.can_get_by_key():
         return [row["record"] for _, row in waiting]
     records: list[Record] = []
@@ -117,6 +117,7 @@ async def transform(
         "duplicates": len(rows) + len(waited) - len(entries),
         "distinct": len(entries),
         "chunks": len(made),
+        "staged_at": datetime.now(UTC).isoformat(),
     }
     chunks.write(MANIFEST, [manifest])
     return manifest
@@ -242,9 +243,13 @@ async def _known(orders: Orders, items: list[_Item]) -> _Known:
     known = [item for item in items if pks.get(item.dto.order.remote_id) in rows]
     units = Counter(unit.remote_id for item in known for unit in item.dto.order_item)
     linked = await actions.by_remote_id("orderitem", units)
-    # An id may stand for several units, or be one only within its order: then their number tells nothing for sure.
+    # Another client may have linked an order alone, and an id may be one only within its order.
     sure = {remote_id for remote_id, count in units.items() if len(linked.get(remote_id, ())) == count}
-    whole = {item.key for item in known if {unit.remote_id for unit in item.dto.order_item} <= sure}
+    whole = {
+        item.key
+        for item in known
+        if is_ours(rows[pks[item.dto.order.remote_id]]) and {unit.remote_id for unit in item.dto.order_item} <= sure
+    }
     ambiguous = {remote_id for remote_id, rows in found.items() if len(rows) > 1}
     return _Known({item.key: rows[pks[item.dto.order.remote_id]] for item in known}, whole, ambiguous)
 
@@ -308,7 +313,7 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
     A record that no push task gave account of (it was killed, say) is parked: the next run begins with it.
     """
     manifest = next(iter(chunks.read(MANIFEST)))
-    settlement = Settlement([])
+    settlement = Settlement([], manifest["staged_at"])
     for row in chunks.read(QUARANTINED):
         settlement.records[row["key"]] = row.pop("record")
         settlement.outcomes.append(Outcome.from_row(row))
@@ -328,15 +333,16 @@ def said_before(chunks: Folder, attempts: Iterable[Folder]) -> dict[str, Outcome
     found: dict[str, Outcome] = {}
     for folder in attempts:
         if OUTCOMES in folder.names() and next(iter(folder.read(OF)))["chunks"] == chunks.path:
-            found |= {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)}
-    return {key: outcome for key, outcome in found.items() if outcome.result in SETTLED}
+            said = (Outcome.from_row(row) for row in folder.read(OUTCOMES))
+            found |= {outcome.key: outcome for outcome in said if outcome.result in SETTLED}
+    return found
 
 
-def keep_outcomes(folder: Folder, chunks: Folder, outcomes: list[Outcome], owed: OwedLinks, name: str) -> None:
-    """Outcomes, the chunks that they are about, and under `name` the links, even if this run never gets to settle."""
+def keep_outcomes(folder: Folder, chunks: Folder, outcomes: list[Outcome], owed: OwedLinks) -> None:
+    """Outcomes, the chunks that they are about, and the links, even if this run never gets to settle."""
     folder.write(OF, [{"chunks": chunks.path}])
     folder.write(OUTCOMES, (outcome.as_row() for outcome in outcomes))
-    owed.owe(name, [asdict(link) for outcome in outcomes for link in outcome.links])
+    owed.owe(folder.path.replace("/", "-"), [asdict(link) for outcome in outcomes for link in outcome.links])
 
 
 def _final(outcome: Outcome) -> Outcome:

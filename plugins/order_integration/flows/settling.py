@@ -12,12 +12,13 @@ from typing import Any
 
 from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto
-from order_integration.errors import ContractError, IntegrationError, LockedError, RefusedError
+from order_integration.errors import IntegrationError, LockedError, RefusedError
 from order_integration.exact_json import dumps
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
 from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
+from order_integration.omnitron.orders import exists
 from order_integration.omnitron.reports import Reports, report_on_batch
 from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest
 
@@ -26,7 +27,6 @@ OBJECTS_PER_BATCH = 500  # of one commit
 ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
 
 NOT_FOUND = 404
-REFUSED_IN_A_ROW = 20  # links, before the fault is looked for elsewhere
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -57,6 +57,7 @@ class Settlement:
     """Outcomes of all tasks of a run, one per key, with what is needed to keep those that wait."""
 
     outcomes: list[Outcome]
+    staged_at: str  # when the run's records were transformed, ISO 8601 in UTC
     records: dict[str, Row] = field(default_factory=dict)  # raw, of those that may have to wait
 
 
@@ -66,7 +67,10 @@ async def settle(books: Books, settlement: Settlement, balance: Balance) -> None
     What has to survive is in staging before the first call to Omnitron, which may be down or locked for hours.
     Raises LockedError while another batch request is in the way, RetriableError while Omnitron does not answer.
     """
-    books.owed.owe(books.run, [asdict(link) for outcome in settlement.outcomes for link in outcome.links])
+    books.owed.owe(
+        f"{books.run}-settle-{books.owner['try']}",
+        [asdict(link) for outcome in settlement.outcomes for link in outcome.links],
+    )
     balance.new_in_quarantine, untold = _keep(books, settlement)
     balance.count(settlement.outcomes)
     batches = BatchRequests(books.omnitron)
@@ -110,12 +114,10 @@ class _Linked:
 
 
 async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> _Linked:
-    """Commit all links. One that Omnitron refuses (its object is gone, say) is found and left out."""
+    """Commit all links. One that Omnitron refuses because its object is gone is found and left out."""
     done = _Linked()
     for some in slices(links, OBJECTS_PER_BATCH):
         await _link_some(books, batches, some, done)
-    if done.refused and done.batch is None:
-        raise ContractError("Omnitron refuses every link; they stay owed", links=len(links))
     return done
 
 
@@ -131,8 +133,8 @@ async def _link_some(books: Books, batches: BatchRequests, some: list[Link], don
         if error.ids.get("method") != "PATCH":  # not the links were refused, but the batch request
             raise
         if len(some) == 1:
-            if done.batch is None and len(done.refused) >= REFUSED_IN_A_ROW:
-                raise  # nothing was taken so far: it is not this link's fault
+            if await exists(books.omnitron, some[0].content_type, some[0].pk):
+                raise  # the object is there: it is not this link's fault, and it stays owed
             log.warning("Omnitron refuses the link of %s %d: %s", some[0].content_type, some[0].pk, error)
             done.refused += some
             return
@@ -178,6 +180,8 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
     for outcome in settlement.outcomes:
         for result, place in waiting.items():
             if outcome.result is result:
+                if place.closed_since(outcome.key, settlement.staged_at):
+                    continue  # this settle was cleared: a later run has brought it to its end
                 row = {
                     "reason": outcome.reason,
                     "field": outcome.field,

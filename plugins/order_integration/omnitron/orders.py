@@ -15,6 +15,7 @@ from order_integration.omnitron.lookups import Lookups
 
 APPROVED = "400"  # the status of an imported order or item that the channel gives none
 PROVENANCE = "order_integration"  # the key in an order's extra_field that is ours
+NOT_FOUND = 404
 TRIES = 3  # to create one order when answers get lost
 
 
@@ -177,6 +178,25 @@ def _provenance(extra_field: Row) -> Row:
     """What we wrote about an order's origin; under the same key, another client may have written anything."""
     said = extra_field.get(PROVENANCE)
     return said if isinstance(said, dict) else {}
+
+
+async def exists(omnitron: Omnitron, content_type: str, pk: int) -> bool:
+    """Whether Omnitron has an order or an order item of this pk."""
+    if content_type == "order":
+        path = omnitron.at("orders/")
+        return bool(await omnitron.rows(path, {"pk__in": str(pk)}, sure=lambda row: id_of(row) == pk))
+    try:
+        await omnitron.http.get(omnitron.at(f"order_items/{pk}/"))
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def is_ours(row: Row) -> bool:
+    """Whether this package created an order: then its items' links are owed until they are written."""
+    return isinstance((row.get("extra_field") or {}).get(PROVENANCE), dict)
 
 
 def _wire(value: Any) -> Any:

@@ -107,6 +107,12 @@ def is_last_try(context: "Context") -> bool:
     return bool(ti.try_number > (ti.max_tries or 0))
 
 
+def tries_before(context: "Context") -> range:
+    """The numbers of this task's earlier tries since it was last cleared: a Clear is to do everything again."""
+    ti = context["ti"]
+    return range(max((ti.max_tries or 0) - (ti.task.retries or 0) + 1, 1), ti.try_number)
+
+
 def now() -> datetime:
     """The current time, zoned."""
     return datetime.now(UTC)

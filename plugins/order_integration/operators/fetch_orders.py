@@ -7,9 +7,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.errors import LockedError, RetriableError
-from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
+from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging, tries_before
 from order_integration.operators.metrics import count_records
-from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting, key_digest
+from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -93,14 +93,15 @@ class PushOrders(FlowOperator):
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
         chunks, folder = Folder(staging(), _transformed(context)["folder"]), self.folder(context)
-        before = flow.said_before(chunks, folder.earlier(f"{self.task_id}-{self.chunk}-"))
+        tries = [f"{self.task_id}-{self.chunk}-{number}-" for number in tries_before(context)]
+        before = flow.said_before(chunks, (attempt for one in tries for attempt in folder.earlier(one)))
         rows = [row for row in chunks.read(f"{flow.CHUNK}-{self.chunk:03}") if row["key"] not in before]
         hook = OmnitronHook(channel.omnitron_connection)
         async with hook.channel(channel, share=channel.limits.push_tasks) as omnitron:
             orders = await flow.prepared(omnitron, channel, run_key(context))
             outcomes = [*before.values(), *await flow.push(orders, rows, last_try=is_last_try(context))]
         owed = OwedLinks(staging(), channel.name, self.flow)
-        flow.keep_outcomes(folder, chunks, outcomes, owed, f"{key_digest(run_key(context))}-{self.chunk}")
+        flow.keep_outcomes(folder, chunks, outcomes, owed)
         context["ti"].xcom_push(key=OUTCOMES, value={"folder": folder.path, "chunks": chunks.path})
         balance = Balance()
         balance.count(outcomes)
