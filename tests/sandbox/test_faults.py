@@ -118,7 +118,7 @@ def test_latency_delays_the_work(client):
 
 
 def test_a_rule_is_for_its_method_and_path_only(client):
-    rule(client, method="POST", path="^/work/a$", action={"kind": "status", "status": 500})
+    rule(client, method="POST", path="^/do/a$", action={"kind": "status", "status": 500})
 
     assert client.get("/do/a").status_code == 200
     assert client.post("/do/ab").status_code == 200
