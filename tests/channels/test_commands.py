@@ -18,7 +18,8 @@ from order_integration.channels.commands import (
     SendUpdatedOrders,
     Window,
 )
-from order_integration.errors import ConfigurationError, Reason, RecordError
+from order_integration.dto import FeedState, FeedVerdict, Submitted
+from order_integration.errors import ConfigurationError, ContractError, Reason, RecordError
 from tests.flows.steps import config
 from tests.shelf import NOON, Shelf, ShelfGetOrders
 
@@ -97,10 +98,35 @@ def test_steps_run_in_their_order_be_they_plain_or_not() -> None:
         async def send_request(self, data: str) -> str:
             return f"{data} sent"
 
-        def normalize_response(self, response: str) -> str:
-            return f"{response} normalized"
+        def normalize_response(self, response: str) -> Submitted:
+            return Submitted(feed_ids=[f"{response} normalized"])
 
-    assert asyncio.run(command(Sending).run("x")) == "x got validated transformed sent normalized"
+    assert asyncio.run(command(Sending).run("x")).feed_ids == ["x got validated transformed sent normalized"]
+
+
+@pytest.mark.defect("O9", "C1", "B9")
+@pytest.mark.parametrize("said", [None, [], "done", [Submitted()], ({}, None, None)])
+def test_an_answer_of_another_kind_than_the_command_s_is_refused_by_name(said: Any) -> None:
+    class Sending(SendUpdatedOrders):
+        def send_request(self, data: Any) -> None:
+            return None
+
+        def normalize_response(self, response: None) -> Any:
+            return said
+
+    with pytest.raises(ContractError, match=r"Sending\.normalize_response has to return"):
+        asyncio.run(command(Sending).run(None))
+
+
+def test_a_single_answer_is_a_list_of_one() -> None:
+    class Checking(CheckOrders):
+        def send_request(self, data: Any) -> None:
+            return None
+
+        def normalize_response(self, response: None) -> FeedVerdict:
+            return FeedVerdict(feed_id="1", state=FeedState.RUNNING)
+
+    assert [one.feed_id for one in asyncio.run(command(Checking).run(["1"]))] == ["1"]
 
 
 def test_a_plain_step_runs_outside_of_the_event_loop_s_thread() -> None:
@@ -108,10 +134,10 @@ def test_a_plain_step_runs_outside_of_the_event_loop_s_thread() -> None:
         def send_request(self, data: Any) -> int:
             return threading.get_ident()
 
-        def normalize_response(self, response: int) -> int:
-            return response
+        def normalize_response(self, response: int) -> Submitted:
+            return Submitted(feed_ids=[str(response)])
 
-    assert asyncio.run(command(Sending).run(None)) != threading.get_ident()
+    assert asyncio.run(command(Sending).run(None)).feed_ids != [str(threading.get_ident())]
 
 
 def test_a_command_that_a_connector_does_not_have_is_a_wrong_setting() -> None:

@@ -26,13 +26,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import (
+    BatchRequestResponseDto,
     CancellationRequestDto,
     CancelOrderDto,
+    ChannelCancellationRequestDto,
     ChannelCreateOrderDto,
     ChannelUpdateOrderItemDto,
     Dto,
+    FeedVerdict,
+    Submission,
+    Submitted,
 )
-from order_integration.errors import ConfigurationError, Reason, RecordError
+from order_integration.errors import ConfigurationError, ContractError, Reason, RecordError
 from order_integration.exact_json import Json, dumps
 from order_integration.transport import Auth, FixedHeaders, HttpSession, Limits, checked_base_url
 
@@ -125,6 +130,8 @@ class Connector:
         for command in self.commands:
             if issubclass(command, kind):
                 return command(self)
+        if not inspect.isabstract(kind):
+            return kind(self)
         raise ConfigurationError(
             f"channel {self.channel.name}: connector {self.channel.connector} has no {kind.__name__}"
         )
@@ -242,43 +249,127 @@ class GetOrders(ReadCommand[ChannelCreateOrderDto]):
 
 
 class GetCancelledOrders(ReadCommand[CancelOrderDto]):
-    """Flow 4: what the channel cancelled by itself."""
+    """Flow 4: what the channel cancelled by itself. One record an order, with all that is cancelled of it by now.
+
+    Keyed by the channel's id of the order. An item id stands in `cancel_items` as often as its units are cancelled so
+    far, not only in this window: overlapping windows then cancel nothing twice.
+    """
 
 
 class GetUpdatedOrderItems(ReadCommand[ChannelUpdateOrderItemDto]):
-    """Flow 5: invoices, tracking, deliveries that the channel knows first."""
+    """Flow 5: invoices, tracking, deliveries that the channel knows first. One record an item id, as it is now.
+
+    Keyed by the item's remote id. `modified_at` decides which of two is newer. Give only the fields that the channel
+    knows; one that is given as None is cleared in Omnitron.
+    """
 
 
 class GetCancellationRequests(ReadCommand[CancellationRequestDto]):
-    """Flow 6: cancels and returns that shoppers ask for."""
+    """Flow 6: cancels and returns that shoppers ask for. One record a unit: a return of three units is three records.
+
+    Their `remote_id` may be the same, so the key must hold the item as well (`<request>|<item>`).
+    """
 
 
-class WriteCommand(ChannelCommand):
-    """A command that sends. `send_request` gets what `transform_data` made of it and answers once."""
+A = TypeVar("A")  # what a writing command is given
+B = TypeVar("B")  # what it answers
 
-    async def run(self, data: Any) -> Any:
-        """All five steps."""
+
+class WriteCommand(ChannelCommand, Generic[A, B]):
+    """A command that sends. `send_request` gets what `transform_data` made of it and answers once.
+
+    Whatever it is given may have been given to it before, and may have been carried out: what is in the wanted state
+    already is a SUCCESS.
+    """
+
+    answer: ClassVar[type]  # what normalize_response has to return
+
+    async def run(self, data: A) -> B:
+        """All five steps.
+
+        Raises ContractError where the connector answers with something else than its command's type.
+        """
         response = await _run(self.send_request, await self._request(data))
-        return await _run(self.normalize_response, response)
+        return self._checked(await _run(self.normalize_response, response))
 
-    async def find_submission(self, reference: str) -> Json | None:
+    def _checked(self, answer: Any) -> B:
+        """Commands that answer with a list accept a single one, too."""
+        answers = answer if isinstance(answer, list) else [answer]
+        if not all(isinstance(one, self.answer) for one in answers):
+            raise self._wrong(answer)
+        return answers  # type: ignore[return-value]
+
+    def _wrong(self, answer: Any) -> ContractError:
+        name, wanted = type(self).__name__, self.answer.__name__
+        return ContractError(f"{name}.normalize_response has to return {wanted}, not {type(answer).__name__}")
+
+
+class SendUpdatedOrders(WriteCommand[Submission, Submitted]):
+    """Flow 2: orders that changed in Omnitron, with their items.
+
+    Answers with a result for each order, found by its remote id or its number, or with feed ids. One order that fails
+    stops no other: it gets a FAIL with a message. An exception means that nothing is known about any of them.
+    """
+
+    answer = Submitted
+
+    def _checked(self, answer: Any) -> Submitted:
+        if not isinstance(answer, Submitted):
+            raise self._wrong(answer)
+        return answer
+
+    async def find_submission(self, reference: str) -> Submitted | None:
         """What the channel made of an earlier submission with this reference; None: it never arrived.
 
         Optional: without it a connector sends at least once, with it exactly once.
         """
         raise NotImplementedError
 
-
-class SendUpdatedOrders(WriteCommand):
-    """Flow 2: orders that changed in Omnitron."""
-
-
-class CheckOrders(WriteCommand):
-    """Flow 3: what became of a feed."""
+    def can_find_submission(self) -> bool:
+        """Whether this command implements `find_submission`; one that does not sends at least once."""
+        return type(self).find_submission is not SendUpdatedOrders.find_submission
 
 
-class UpdateCancellationRequest(WriteCommand):
-    """Flow 7: what Omnitron decided about a request."""
+class CheckOrders(WriteCommand[list[str], list[FeedVerdict]]):
+    """Flow 3: what became of feeds. Given feed ids, it answers a verdict for each; asked often, it changes nothing."""
+
+    answer = FeedVerdict
+
+
+class UpdateCancellationRequest(WriteCommand[list[ChannelCancellationRequestDto], list[BatchRequestResponseDto]]):
+    """Flow 7: what Omnitron decided about requests that the channel answers together; mostly it is one.
+
+    Answers a result for each `remote_id`. A request without a `decision` is still in progress; where the channel can't
+    be told before all are decided, SUCCESS means that there is nothing to do yet.
+    """
+
+    answer = BatchRequestResponseDto
+
+    async def answered_together(self, remote_id: str) -> list[str]:
+        """The remote ids of all requests that the channel answers in one go with this one, itself among them."""
+        return [remote_id]
+
+
+class GetChannelConfSchema(ChannelCommand):
+    """What a merchant can set for the channel in Omnitron, besides what every channel has (`reason_mapping`).
+
+    Optional. `send_request` returns key → {required, data_type, key, label}, data types as in the public guide.
+    """
+
+    def send_request(self, data: Any) -> dict[str, Record]:  # noqa: ARG002
+        """Nothing of its own."""
+        return {}
+
+    def normalize_response(self, response: dict[str, Record]) -> dict[str, Record]:
+        """As it is."""
+        return response
+
+    async def run(self) -> dict[str, Record]:
+        """All five steps."""
+        found: dict[str, Record] = await _run(
+            self.normalize_response, await _run(self.send_request, await self._request(None))
+        )
+        return found
 
 
 def bad_record(field: str, sentence: str, reason: Reason = Reason.FIELD_MALFORMED) -> RecordError:

@@ -90,6 +90,10 @@ class ChannelConfig(BaseModel):
     overlap: Duration = timedelta(minutes=10)
     lag: Duration = timedelta(minutes=2)
     page_size: int = Field(default=100, ge=1, le=1000)
+    is_sync: bool = True  # whether the channel is asked to answer updated orders at once; false: as a feed
+    feed_poll: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1))
+    feed_deadline: Duration = Field(default=timedelta(hours=12), gt=timedelta(0), le=timedelta(hours=20))
+    link_beside_open_jobs: bool = True  # while the channel works on a feed, link with POST integration_actions/
     limits: ChannelLimits = ChannelLimits()
     owner: str = "data-team"
     retry_delay: Duration = timedelta(minutes=1)  # of a failed task; doubles from try to try

@@ -3,8 +3,11 @@
 from order_integration.dto.answers import (
     BatchRequestResponseDto,
     FailedReasonType,
+    FeedState,
+    FeedVerdict,
     OrderBatchRequestResponseDto,
     ResponseStatus,
+    Submitted,
 )
 from order_integration.dto.cancellations import (
     CancellationRequestDto,
@@ -12,6 +15,7 @@ from order_integration.dto.cancellations import (
     CancelOrderDto,
     ChannelCancellationRequestDto,
     ChannelUpdateOrderItemDto,
+    Decision,
 )
 from order_integration.dto.fields import Cut, Dto, allotted, collected_cuts, masked, minor_unit
 from order_integration.dto.orders import (
@@ -25,8 +29,12 @@ from order_integration.dto.orders import (
 )
 from order_integration.dto.refusals import record_error
 from order_integration.dto.reports import ErrorReportDto, OperationalEventDto
+from order_integration.dto.statuses import GONE, SHIPPED, OrderStatus
+from order_integration.dto.updates import Submission, UpdatedOrderDto, UpdatedOrderItemDto
 
 __all__ = [
+    "GONE",
+    "SHIPPED",
     "UNITS_AT_MOST",
     "UNIT_SEPARATOR",
     "AddressDto",
@@ -40,13 +48,21 @@ __all__ = [
     "ChannelUpdateOrderItemDto",
     "CustomerDto",
     "Cut",
+    "Decision",
     "Dto",
     "ErrorReportDto",
     "FailedReasonType",
+    "FeedState",
+    "FeedVerdict",
     "OperationalEventDto",
     "OrderBatchRequestResponseDto",
     "OrderItemDto",
+    "OrderStatus",
     "ResponseStatus",
+    "Submission",
+    "Submitted",
+    "UpdatedOrderDto",
+    "UpdatedOrderItemDto",
     "allotted",
     "collected_cuts",
     "masked",

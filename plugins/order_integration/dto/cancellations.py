@@ -44,6 +44,13 @@ class CancellationRequestDto(Dto):
     cancellation_type: CancellationType = CancellationType.CANCEL
 
 
+class Decision(StrEnum):
+    """What a request's status means to the channel; every other status is still in progress."""
+
+    ACCEPTED = "completed"
+    REJECTED = "rejected"
+
+
 class ChannelCancellationRequestDto(Dto):
     """What Omnitron decided about a request, for the channel; `reason` is the channel's code again."""
 
@@ -53,6 +60,11 @@ class ChannelCancellationRequestDto(Dto):
     reason: Id
     description: Annotated[str | None, Personal()]
     remote_id: Id | None
+
+    @property
+    def decision(self) -> Decision | None:
+        """None: nobody has decided yet."""
+        return Decision(self.status) if self.status in set(Decision) else None
 
 
 class ChannelUpdateOrderItemDto(Dto):

@@ -1,0 +1,39 @@
+"""Omnitron's codes for the state of an order or an order item (digits on the wire, as in Akinon's public reference)."""
+
+from enum import StrEnum
+
+
+class OrderStatus(StrEnum):
+    """An order's, or an item's, state."""
+
+    CANCELLATION_WAITING = "50"
+    CANCELED = "100"
+    WAITING = "200"
+    PAYMENT_WAITING = "300"
+    CONFIRMATION_WAITING = "350"
+    APPROVED = "400"
+    PREPARING = "450"
+    SHIPPED = "500"
+    SHIPPED_AND_INFORMED = "510"
+    READY_FOR_PICKUP = "520"
+    ATTEMPTED_DELIVERY = "540"
+    REVIEW_STARTED = "544"
+    REVIEW_WAITING = "545"
+    WAITING_FOR_PAYMENT = "546"
+    PAID = "547"
+    DELIVERED = "550"
+    REFUNDED = "600"
+
+
+# No longer to be shipped: a cancel is waiting or carried out, or it came back.
+GONE = frozenset({OrderStatus.CANCELLATION_WAITING, OrderStatus.CANCELED, OrderStatus.REFUNDED})
+# Has left the house, whatever became of it on the way.
+SHIPPED = frozenset(
+    {
+        OrderStatus.SHIPPED,
+        OrderStatus.SHIPPED_AND_INFORMED,
+        OrderStatus.READY_FOR_PICKUP,
+        OrderStatus.ATTEMPTED_DELIVERY,
+        OrderStatus.DELIVERED,
+    }
+)
