@@ -34,6 +34,7 @@ SECTIONS: dict[str, Fields] = {
     "cancellation_reasons": {
         "id": ID, "subject": Field(required=True, blank=False, max=100),
         "cancellation_type": Field("choice", choices=("cancel", "refund"), default="cancel"),
+        "is_active": Field("bool", default=True),
     },
     "retail_stores": {"erp_code": NAME, "name": NAME, "city": Field(null=True, max=255)},
     "mappings": {
@@ -89,7 +90,7 @@ def _save(db: Database, section: str, said: Row) -> None:
     keys = ["pk" if name == "id" else name for name in KEYS[section]]
     values = {"pk" if name == "id" else name: value for name, value in said.items()}
     if section == "cancellation_reasons":
-        values |= {"is_active": True, "order": 100, "uuid": str(uuid.uuid4())}
+        values |= {"order": 100, "uuid": str(uuid.uuid4())}
     where = " AND ".join(f"{key} = ?" for key in keys)
     _upsert(db, section, where, [values[key] for key in keys], values)
 

@@ -57,6 +57,22 @@ def inbound(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
     }
 
 
+def by_hand(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
+    """What a DAG has that nothing schedules: somebody runs it when something was changed."""
+    return {
+        "dag_id": dag_id(flow, channel.name),
+        "description": f"{doc.strip().splitlines()[0]} Channel: {channel.name}.",
+        "doc_md": doc,
+        "schedule": None,
+        "start_date": channel.active_from,
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": LONGEST_RUN,
+        "tags": {flow, channel.name, "order_integration"},
+        "default_args": _task_policies(channel),
+    }
+
+
 def _moment(title: str, description: str) -> Param:
     # Airflow does not enforce the format; the fetch task does.
     return Param(None, description, type=["null", "string"], format="date-time", title=title)
