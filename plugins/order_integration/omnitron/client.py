@@ -14,6 +14,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 Row = dict[str, Any]
 
+NOT_FOUND = 404
 PAGE = 100  # the largest page known to be in production use
 IN_LIST = 50  # ids in one `__in` filter: half a page, should each have two rows
 # Characters of an `__in` filter as the URL holds it. The strictest of the usual servers (gunicorn) refuses a request
@@ -92,6 +93,15 @@ class Omnitron:
             raise ContractError(f"Omnitron ignored a filter of {path}: {', '.join(sorted(params))}")
         return found
 
+    async def row(self, path: str) -> Row | None:
+        """One object; None: there is none (any more)."""
+        try:
+            return dict(await self.http.get(path))
+        except RefusedError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+
     async def channel(self) -> Row:
         """The channel's own row.
 
@@ -100,7 +110,7 @@ class Omnitron:
         try:
             row: Row = await self.http.get(f"channels/{self.channel_id}/")
         except RefusedError as error:
-            if error.status != 404:  # noqa: PLR2004
+            if error.status != NOT_FOUND:
                 raise
             sentence = f"Omnitron has no channel {self.channel_id}: correct omnitron_channel_id"
             raise ConfigurationError(sentence) from error

@@ -49,6 +49,10 @@ class IntegrationActions:
                 found[row["remote_id"]].append(row)
         return found
 
+    async def by_object(self, content_type: str, pks: Iterable[int]) -> dict[int, Row]:
+        """The action of each object that has one."""
+        return {pk: row for (_, pk), row in (await self._by_object((content_type, pk) for pk in pks)).items()}
+
     async def write(self, links: Iterable[Link]) -> None:
         """Links without a batch request: for when an asynchronous one holds the lock for hours.
 

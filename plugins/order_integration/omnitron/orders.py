@@ -15,7 +15,7 @@ from order_integration.omnitron.lookups import Lookups
 
 APPROVED = "400"  # the status of an imported order or item that the channel gives none
 PROVENANCE = "order_integration"  # the key in an order's extra_field that is ours
-NOT_FOUND = 404
+OBJECT_PATHS = {"orderitem": "order_items", "cancellationrequest": "cancellation_requests"}
 TRIES = 3  # to create one order when answers get lost
 
 
@@ -100,7 +100,7 @@ class Orders:
         Raises RecordError.
         """
         order, extra = dto.order, row.get("extra_field") or {}
-        fingerprint = _provenance(extra).get("fingerprint")
+        fingerprint = provenance(extra).get("fingerprint")
         for name, same in (
             ("number", row["number"] == order.number),
             ("currency", str(row["currency"]).lower() == order.currency),
@@ -126,7 +126,7 @@ class Orders:
                 "this number belongs to another order of the channel",
                 order=id_of(row),
             )
-        ours = _provenance(extra).get("run") == self.run
+        ours = provenance(extra).get("run") == self.run
         return Created(row, by_this_run=ours)
 
     async def _header(self, dto: ChannelCreateOrderDto, as_of: datetime) -> Row:
@@ -148,13 +148,13 @@ class Orders:
             exclude_none=True,
         )  # fmt: skip
         return {
-            **{name: _wire(value) for name, value in plain.items()},
+            **{name: wire(value) for name, value in plain.items()},
             **addresses,
             "customer": customer,
             "channel": self.omnitron.channel_id,
             "cargo_company": carrier,
             "status": order.status or APPROVED,
-            "date_placed": _wire(order.created_at),
+            "date_placed": wire(order.created_at),
             "extra_field": {
                 **order.extra_field,
                 "id": order.remote_id,
@@ -167,31 +167,25 @@ class Orders:
         lists = {name: self.catalog[name] for name in ("price_list", "stock_list") if self.catalog.get(name)}
         return {
             **lists,
-            **{name: _wire(value) for name, value in plain.items()},
+            **{name: wire(value) for name, value in plain.items()},
             "product": self.lookups.product(item.product, f"order_item.{index}.product"),
             "status": item.status or APPROVED,
             "extra_field": {**item.extra_field, "id": item.remote_id},
         }
 
 
-def _provenance(extra_field: Row) -> Row:
+def provenance(extra_field: Row) -> Row:
     """What we wrote about an order's origin; under the same key, another client may have written anything."""
     said = extra_field.get(PROVENANCE)
     return said if isinstance(said, dict) else {}
 
 
 async def exists(omnitron: Omnitron, content_type: str, pk: int) -> bool:
-    """Whether Omnitron has an order or an order item of this pk."""
+    """Whether Omnitron has an order, an order item or a cancellation request of this pk."""
     if content_type == "order":
         path = omnitron.at("orders/")
         return bool(await omnitron.rows(path, {"pk__in": str(pk)}, sure=lambda row: id_of(row) == pk))
-    try:
-        await omnitron.http.get(omnitron.at(f"order_items/{pk}/"))
-    except RefusedError as error:
-        if error.status != NOT_FOUND:
-            raise
-        return False
-    return True
+    return await omnitron.row(omnitron.at(f"{OBJECT_PATHS[content_type]}/{pk}/")) is not None
 
 
 def is_ours(row: Row) -> bool:
@@ -199,7 +193,7 @@ def is_ours(row: Row) -> bool:
     return isinstance((row.get("extra_field") or {}).get(PROVENANCE), dict)
 
 
-def _wire(value: Any) -> Any:
+def wire(value: Any) -> Any:
     """Money as text with its digits (Omnitron refuses 60.0000, which is 60), times in UTC with a Z."""
     if isinstance(value, Decimal):
         text = f"{value:f}"
@@ -207,7 +201,7 @@ def _wire(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     if isinstance(value, dict):
-        return {name: _wire(one) for name, one in value.items()}
+        return {name: wire(one) for name, one in value.items()}
     return value
 
 

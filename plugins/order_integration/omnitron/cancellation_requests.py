@@ -1,0 +1,115 @@
+"""Requests to cancel or to return one unit: known by their links, created once, looked for after a lost answer."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from order_integration.errors import RefusedError
+from order_integration.omnitron.client import PAGE, Omnitron, Pages, Row, id_of, in_lists
+from order_integration.omnitron.customers import refused
+from order_integration.omnitron.integration_actions import IntegrationActions, Link
+from order_integration.transport import Params
+
+KIND = "cancellationrequest"  # Omnitron's content type
+DECIDED_AGAINST = "rejected"
+CLOCKS_APART = timedelta(minutes=5)  # at most, Omnitron's and ours
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A request as it is sent. Nothing else tells which one of Omnitron's it is before it is linked."""
+
+    order_item: int
+    cancellation_type: str
+    reason: int
+    description: str = field(repr=False)
+
+    def is_like(self, row: Row) -> bool:
+        """Whether a request of Omnitron says the same; it takes blanks off a text's ends."""
+        return (
+            str(row["order_item"]) == str(self.order_item)
+            and row["cancellation_type"] == self.cancellation_type
+            and str(row["reason"]) == str(self.reason)
+            and (row.get("description") or "").strip() == self.description.strip()
+        )
+
+
+@dataclass(frozen=True)
+class CancellationRequests:
+    """The cancellation requests of one channel. Filters are trusted for speed alone: a server may ignore them."""
+
+    omnitron: Omnitron
+
+    async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
+        """Requests, many a call where the server knows the filter, else one by one; what is gone is left out."""
+        wanted = set(pks)
+        pages = await asyncio.gather(*(self._page(some) for some in in_lists(sorted(wanted))))
+        found = {id_of(row): row for rows in pages for row in rows if id_of(row) in wanted}
+        left = sorted(wanted - found.keys())
+        rows = await asyncio.gather(*(self.omnitron.row(f"{self._path}{pk}/") for pk in left))
+        return found | {id_of(row): row for row in rows if row is not None}
+
+    async def of_items(self, items: Iterable[int]) -> dict[int, list[Row]]:
+        """All requests for these order items, oldest first, by item."""
+        wanted = set(items)
+        found: dict[int, dict[int, Row]] = defaultdict(dict)
+        for some in in_lists(sorted(wanted)):
+            rows = await self._about({"order_item__in": some})
+            for row in rows:
+                found[int(row["order_item"])][id_of(row)] = row
+            if found.keys() - wanted:  # the filter was ignored, so another question would have the same answer
+                break
+        return {item: [found[item][pk] for pk in sorted(found[item])] for item in wanted & found.keys()}
+
+    async def create(self, wanted: Wanted, remote_id: str) -> Row:
+        """Never sent twice by itself: nothing in Omnitron would refuse the second one.
+
+        Raises RecordError for what Omnitron refuses, UnknownOutcomeError where the answer was lost.
+        """
+        body = {
+            "order_item": wanted.order_item,
+            "reason": wanted.reason,
+            "remote_id": remote_id,
+            "description": wanted.description,
+            "cancellation_type": wanted.cancellation_type,
+        }
+        try:
+            return dict(await self.omnitron.http.call("POST", self._path, body=body, repeatable=False) or {})
+        except RefusedError as error:
+            raise refused(error, "cancellation_request") from error
+
+    async def unlinked(self, wanted: Wanted, since: datetime) -> list[Row]:
+        """Requests that say the same, made `since` or later, that no channel's id is linked with."""
+        found = (await self.of_items([wanted.order_item])).get(wanted.order_item, [])
+        alike = [row for row in found if wanted.is_like(row) and _made(row) >= since - CLOCKS_APART]
+        actions = await IntegrationActions(self.omnitron).by_object(KIND, map(id_of, alike)) if alike else {}
+        return [row for row in alike if not actions.get(id_of(row), {}).get("remote_id")]
+
+    @property
+    def _path(self) -> str:
+        return self.omnitron.at("cancellation_requests/")
+
+    async def _page(self, pks: str) -> list[Row]:
+        """One page is enough for a list of ids; a server that ignores the filter is not read to its end."""
+        try:
+            query: Params = {"pk__in": pks, "page": 1, "limit": PAGE, "sort": "id"}
+            return Pages().take(await self.omnitron.http.get(self._path, query))
+        except RefusedError:  # it does not know the filter, and says so
+            return []
+
+    async def _about(self, query: dict[str, str]) -> list[Row]:
+        try:
+            return [row async for page in self.omnitron.pages(self._path, query) for row in page]
+        except RefusedError:
+            return [row async for page in self.omnitron.pages(self._path, {}) for row in page]
+
+
+def _made(row: Row) -> datetime:
+    return datetime.fromisoformat(row["created_date"])
+
+
+def link_of(row: Row, remote_id: str) -> Link:
+    """What a batch request says of a request of ours."""
+    return Link(KIND, id_of(row), remote_id, str(row["modified_date"]))

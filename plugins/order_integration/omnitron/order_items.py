@@ -1,0 +1,104 @@
+"""Order items: read an order at a time, changed in what differs and in nothing else, and never by older news."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from order_integration.dto import GONE, ChannelUpdateOrderItemDto
+from order_integration.errors import Reason, RecordError, RefusedError
+from order_integration.omnitron.client import Omnitron, Row, id_of
+from order_integration.omnitron.customers import MODIFIED_AT, is_newer, refused
+from order_integration.omnitron.orders import PROVENANCE, provenance, wire
+
+FIELDS = ("status", "invoice_number", "invoice_date", "tracking_number")  # what news may tell, besides free data
+OURS = frozenset({"id", PROVENANCE})  # keys of extra_field that no channel's free data replaces
+
+
+@dataclass(frozen=True)
+class OrderItems:
+    """What one run reads and changes of a channel's items."""
+
+    omnitron: Omnitron
+
+    async def of_order(self, order: int) -> dict[int, Row]:
+        """All items of an order, by pk."""
+        rows = await self.omnitron.rows(
+            self.omnitron.at("order_items/"), {"order": order}, sure=lambda row: int(row["order"]) == order
+        )
+        return {id_of(row): row for row in rows}
+
+    async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
+        """Items one by one; what is gone is left out."""
+        rows = await asyncio.gather(*(self.omnitron.row(self.omnitron.at(f"order_items/{pk}/")) for pk in set(pks)))
+        return {id_of(row): row for row in rows if row is not None}
+
+    async def change(self, row: Row, dto: ChannelUpdateOrderItemDto) -> Row | None:
+        """Bring an item, as it was read, to what the channel says; None: there is nothing to send.
+
+        Raises RecordError for what Omnitron refuses, or what can't be said.
+        """
+        body = changes(row, dto)
+        if not body:
+            return None
+        path = self.omnitron.at(f"order_items/{id_of(row)}/")
+        try:
+            return dict(await self.omnitron.http.call("PATCH", path, body=body, repeatable=True))
+        except RefusedError as error:
+            raise refused(error, "order_item") from error
+
+
+def changes(row: Row, dto: ChannelUpdateOrderItemDto) -> Row:
+    """The body of a PATCH: what is given and differs. Empty, too, where Omnitron has equal or newer news.
+
+    A status does not bring back what is cancelled or refunded. Free data is merged by Omnitron: keys that are not given
+    stay, and given as None as a whole it changes nothing. Raises RecordError for a status that is to be cleared.
+    """
+    given = {name: getattr(dto, name) for name in FIELDS if name in dto.model_fields_set}
+    if given.get("status", "") is None:
+        raise RecordError(Reason.FIELD_MALFORMED, "status", "an item always has a status; leave it out")
+    extra = row.get("extra_field") or {}
+    known = provenance(extra)
+    if dto.modified_at and not is_newer(dto.modified_at, known):
+        return {}
+    if row.get("status") in GONE:
+        given.pop("status", None)
+    body = {name: _sent(value) for name, value in given.items() if not _is_same(row.get(name), value)}
+    said = dto.model_dump(mode="json", include={"extra_field"})["extra_field"] or {}
+    merged = {
+        name: value for name, value in said.items() if name not in OURS and not _is_same_data(extra.get(name), value)
+    }
+    if (body or merged) and dto.modified_at:
+        merged[PROVENANCE] = {**known, MODIFIED_AT: dto.modified_at.isoformat()}
+    return {**body, **({"extra_field": merged} if merged else {})}
+
+
+def _sent(value: str | datetime | None) -> Any:
+    return value.strip() if isinstance(value, str) else wire(value)
+
+
+def _is_same(there: Any, said: str | datetime | None) -> bool:
+    """Dates are compared as instants, texts as Omnitron keeps them: without blanks at their ends."""
+    if isinstance(said, datetime):
+        try:
+            return datetime.fromisoformat(there) == said
+        except (TypeError, ValueError):
+            return False
+    return bool(there == _sent(said))
+
+
+def _is_same_data(there: Any, said: Any) -> bool:
+    """Free data: 1.50 is 1.5, but neither "1.5" nor True is 1."""
+    if isinstance(there, dict) and isinstance(said, dict):
+        return there.keys() == said.keys() and all(_is_same_data(there[name], said[name]) for name in said)
+    if isinstance(there, list) and isinstance(said, list):
+        return len(there) == len(said) and all(map(_is_same_data, there, said))
+    if _is_number(there) and _is_number(said):
+        return Decimal(str(there)) == Decimal(str(said))
+    return type(there) is type(said) and bool(there == said)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
