@@ -1,6 +1,7 @@
 """`python -m sandbox.marketplace --port 8802 --database FILE`: serves the marketplace until it is stopped."""
 
 import argparse
+from datetime import datetime
 
 from sandbox.faults import serve
 from sandbox.marketplace.app import DEFAULT_CALLS_PER_SECOND, DEFAULT_FEED_SECONDS, create_app
@@ -19,6 +20,7 @@ def main() -> None:
         "--calls-per-second", type=float, default=DEFAULT_CALLS_PER_SECOND, help="more are told to wait; 0: no limit"
     )
     parser.add_argument("--feed-seconds", type=float, default=DEFAULT_FEED_SECONDS, help="until a feed is decided")
+    parser.add_argument("--until", type=datetime.fromisoformat, help="moment, with zone: nobody buys from then on")
     said = parser.parse_args()
     app = create_app(
         said.database,
@@ -28,6 +30,7 @@ def main() -> None:
         api_key=said.api_key,
         calls_per_second=said.calls_per_second or None,
         feed_seconds=said.feed_seconds,
+        until=said.until,
     )
     serve(app, said.port)
 

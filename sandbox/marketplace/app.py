@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -11,6 +12,7 @@ from sandbox.faults import FaultMiddleware, Faults
 from sandbox.marketplace import admin, aftersales, orders, page, shipments
 from sandbox.marketplace.answers import Refusal, json_response
 from sandbox.marketplace.generator import DEFAULT_BAD, DEFAULT_RATE, DEFAULT_SEED, Plan
+from sandbox.marketplace.order import millis
 from sandbox.marketplace.store import Clock, Store, wall_clock
 
 LOOPBACK_KEY = "kervan-sandbox-key"  # the server listens on 127.0.0.1 only
@@ -28,9 +30,13 @@ def create_app(
     calls_per_second: float | None = DEFAULT_CALLS_PER_SECOND,
     feed_seconds: float | None = DEFAULT_FEED_SECONDS,
     clock: Clock = wall_clock,
+    until: datetime | None = None,
 ) -> FastAPI:
-    """A marketplace of its own. `feed_seconds=None` leaves feeds undecided until /admin/feeds/{id}/decide."""
-    store = Store(database, Plan(seed, rate, bad), clock)
+    """A marketplace of its own. `feed_seconds=None` leaves feeds undecided until /admin/feeds/{id}/decide.
+
+    Nobody buys anything from `until` on; what was bought goes on to be shipped, cancelled and returned.
+    """
+    store = Store(database, Plan(seed, rate, bad), clock, until and millis(until))
     faults = Faults()
     faults.rate_limit.set(calls_per_second)
 

@@ -81,8 +81,8 @@ def wall_clock() -> int:
 class Store:
     """One marketplace's data. Not for several threads at once."""
 
-    def __init__(self, path: str, plan: Plan, clock: Clock = wall_clock) -> None:
-        self.plan, self.now = plan, clock
+    def __init__(self, path: str, plan: Plan, clock: Clock = wall_clock, until: int | None = None) -> None:
+        self.plan, self.now, self._until = plan, clock, until
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + SCHEMA)
@@ -117,7 +117,7 @@ class Store:
 
     def materialise(self, from_ms: int, to_ms: int) -> None:
         """Writes the orders of [from_ms, to_ms) that were placed by now and are not there yet."""
-        now = self.now()
+        now = self.now() if self._until is None else min(self.now(), self._until)
         last = self.plan.slot_at(min(to_ms, now))
         missing = [slot for slot in range(self.plan.slot_at(from_ms), last + 1) if slot not in self._known]
         if not missing:
