@@ -3,9 +3,9 @@
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from sandbox.marketplace import aftersales, shipments
+from sandbox.marketplace import aftersales, shipments, units
 from sandbox.marketplace.answers import Refusal, StoreOf, json_response
 from sandbox.marketplace.shipments import Delivery, UnitsOfLine, require_order, wanted
 from sandbox.marketplace.store import loads
@@ -28,6 +28,12 @@ class Claiming(BaseModel):
     note: str = ""
     lineId: str | None = None  # noqa: N815 - the API's own name
     quantity: int = 1
+
+
+class Invoicing(BaseModel):
+    """The number of the invoice."""
+
+    number: str = Field(min_length=1, max_length=64)
 
 
 class Deciding(BaseModel):
@@ -67,6 +73,15 @@ async def deliver(store: StoreOf, order_id: int, said: Delivery | None = None) -
     require_order(store, order_id)
     with store.transaction():
         shipments.deliver(store, order_id, said.lines if said else [])
+    return json_response(store.find(order_id))
+
+
+@router.post("/orders/{order_id}/invoice")
+async def invoice(store: StoreOf, order_id: int, said: Invoicing) -> Response:
+    """The marketplace invoices the buyer by itself."""
+    require_order(store, order_id)
+    with store.transaction():
+        store.change(order_id, lambda body: units.invoice(body, said.number))
     return json_response(store.find(order_id))
 
 

@@ -57,6 +57,14 @@ async def cancellations(
     return json_response({"next": following, "cancellations": [_cancellation(row) for row in rows]})
 
 
+@router.get("/orders/{order_id}/cancellations")
+async def cancellations_of(store: StoreOf, order_id: int) -> Response:
+    """All that was ever cancelled of an order, oldest first."""
+    require_order(store, order_id)
+    rows = store.db.execute("SELECT * FROM cancellations WHERE order_id = ? ORDER BY cancellation_id", (order_id,))
+    return json_response({"cancellations": [_cancellation(dict(row)) for row in rows.fetchall()]})
+
+
 @router.get("/claims")
 async def claims(
     store: StoreOf, modified_from: FromMs, modified_to: ToMs, size: Size = 50, after: str | None = None
@@ -87,9 +95,10 @@ async def approve(store: StoreOf, claim_id: int, approval: Approval | None = Non
     row = _undecided(store, claim_id)
     with store.transaction():
         if row["type"] == "CANCEL":
-            cancel(store, row["order_id"], {row["line_id"]: row["quantity"]}, row["reason_code"], loads(row["units"]))
+            numbers = loads(row["units"])
+            cancel(store, row["order_id"], {row["line_id"]: units.Want(len(numbers), numbers)}, row["reason_code"])
         else:
-            store.change(row["order_id"], lambda body: units.take_back(body, row["line_id"], row["quantity"]))
+            store.change(row["order_id"], lambda body: units.take_back(body, row["line_id"], loads(row["units"])))
         _decide(store, claim_id, "APPROVED", None, approval.note if approval else "")
     return json_response(_claim(_found(store, claim_id)))
 
@@ -105,15 +114,15 @@ async def reject(store: StoreOf, claim_id: int, rejection: Rejection) -> Respons
     return json_response(_claim(_found(store, claim_id)))
 
 
-def cancel(store: Store, order_id: int, wanted: units.Wanted, reason: str, numbers: list[int] | None = None) -> None:
+def cancel(store: Store, order_id: int, wanted: units.Wanted, reason: str) -> None:
     """Cancels units and writes that down; call it in a transaction."""
     body = loads(store.find(order_id) or "")
-    for line_id, quantity in store.change(order_id, lambda order: units.cancel(order, wanted)):
-        chosen = numbers or units.from_the_back(units.line_of(body, line_id), quantity, taken(store, line_id))
+    waiting = {line["lineId"]: claimed(store, line["lineId"]) for line in body["lines"]}
+    for line_id, numbers in store.change(order_id, lambda order: units.cancel(order, wanted, waiting)):
         store.db.execute(
             "INSERT INTO cancellations (order_id, order_number, line_id, quantity, units, reason_code, modified_ms) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (order_id, body["orderNumber"], line_id, quantity, str(chosen), reason, store.now()),
+            (order_id, body["orderNumber"], line_id, len(numbers), str(numbers), reason, store.now()),
         )
 
 
@@ -123,12 +132,12 @@ def open_claim(
     """A buyer asks for something; `what` is type, reason and note. Call it in a transaction."""
     require_order(store, order_id)
     body = loads(store.find(order_id) or "")
-    line, (kind, reason, note) = units.line_of(body, line_id), what
-    if kind == "RETURN" and line["deliveredQuantity"] - line["returnedQuantity"] < quantity:
-        raise Refusal(409, "NOT_DELIVERED", "so many units were not delivered")
-    if kind == "CANCEL" and line["quantity"] - line["cancelledQuantity"] - line["shippedQuantity"] < quantity:
-        raise Refusal(409, "ALREADY_SHIPPED", "so many units can't be cancelled any more")
-    chosen, now = units.from_the_back(line, quantity, taken(store, line_id)), store.now()
+    kind, reason, note = what
+    line, now = units.line_of(body, line_id), store.now()
+    state, code = (units.DELIVERED, "NOT_DELIVERED") if kind == "RETURN" else (units.OPEN, "ALREADY_SHIPPED")
+    chosen = units.from_the_back(line, quantity, state, claimed(store, line_id))
+    if len(chosen) < quantity:
+        raise Refusal(409, code, f"of the line's units only {len(chosen)} can be claimed")
     cursor = store.db.execute(
         "INSERT INTO claims (order_id, order_number, line_id, type, quantity, units, reason_code, note, state, "
         "created_ms, modified_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'WAITING', ?, ?)",
@@ -137,13 +146,9 @@ def open_claim(
     return _claim(_found(store, cursor.lastrowid or 0))
 
 
-def taken(store: Store, line_id: str) -> set[int]:
-    """Units of a line that are cancelled, or claimed and not refused."""
-    rows = store.db.execute(
-        "SELECT units FROM cancellations WHERE line_id = ? UNION ALL "
-        "SELECT units FROM claims WHERE line_id = ? AND state != 'REJECTED'",
-        (line_id, line_id),
-    )
+def claimed(store: Store, line_id: str) -> set[int]:
+    """Units of a line for which a claim is waiting."""
+    rows = store.db.execute("SELECT units FROM claims WHERE line_id = ? AND state = 'WAITING'", (line_id,))
     return {number for row in rows for number in loads(row["units"])}
 
 

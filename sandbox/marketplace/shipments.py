@@ -1,10 +1,10 @@
 """How a seller says what was shipped: at once for one order, or many as a feed that is worked through later."""
 
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from sandbox.marketplace import units
 from sandbox.marketplace.answers import KEY_NEEDED, Refusal, StoreOf, json_response
@@ -17,10 +17,21 @@ router = APIRouter(prefix="/api", dependencies=KEY_NEEDED)
 
 
 class UnitsOfLine(BaseModel):
-    """So many units of a line."""
+    """So many units of a line, or exactly these."""
 
     lineId: str  # noqa: N815 - the API's own name
-    quantity: int = Field(ge=1)
+    quantity: int | None = Field(default=None, ge=1)
+    unitNumbers: list[int] = []  # noqa: N815
+
+    @model_validator(mode="after")
+    def _says_how_many(self) -> Self:
+        if len(set(self.unitNumbers)) != len(self.unitNumbers):
+            raise ValueError("a unit stands twice in unitNumbers")
+        if self.unitNumbers and self.quantity not in {None, len(self.unitNumbers)}:
+            raise ValueError("quantity differs from the number of unitNumbers")
+        if not self.unitNumbers and self.quantity is None:
+            raise ValueError("quantity or unitNumbers is needed")
+        return self
 
 
 class Shipment(BaseModel):
@@ -53,9 +64,16 @@ class Feed(BaseModel):
 
 
 def wanted(lines: list[UnitsOfLine]) -> units.Wanted:
+    """By line; a line may stand there twice."""
     found: units.Wanted = {}
     for line in lines:
-        found[line.lineId] = found.get(line.lineId, 0) + line.quantity
+        want = found.setdefault(line.lineId, units.Want(0))
+        if want.quantity and bool(want.numbers) != bool(line.unitNumbers):
+            raise Refusal(422, "LINES_INVALID", "name the units of a line, or none of them")
+        if set(want.numbers) & set(line.unitNumbers):
+            raise Refusal(422, "LINES_INVALID", "a unit stands there twice")
+        want.quantity += line.quantity or len(line.unitNumbers)
+        want.numbers += line.unitNumbers
     return found
 
 

@@ -1,26 +1,40 @@
 """What may happen to the units of an order's lines, and what it does to the states.
 
-Units are shipped from the front of a line and cancelled, or claimed, from its back.
+Units are numbered from 1. Who does not name them ships from the front of a line, and cancels or claims from its back. A
+line says the state of each unit from the first event on (`units`); until then all are open.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.marketplace.answers import Refusal
 
 Json = dict[str, Any]
-Wanted = dict[str, int]  # line id → units
+
+OPEN, SHIPPED, DELIVERED, CANCELLED, RETURNED = "OPEN", "SHIPPED", "DELIVERED", "CANCELLED", "RETURNED"
+GONE_OUT = {SHIPPED, DELIVERED, RETURNED}
+
+
+@dataclass
+class Want:
+    """So many units of a line, or exactly these."""
+
+    quantity: int
+    numbers: list[int] = field(default_factory=list)
+
+
+Wanted = dict[str, Want]  # by line id; empty: everything that can be meant
+Chosen = list[tuple[Json, list[Json]]]  # a line and units of it
 
 
 def ship(body: Json, wanted: Wanted, *, carrier: str | None, tracking_no: str | None, invoice_no: str | None) -> None:
     """Units leave the house; without `wanted` all that are still here."""
     _refuse_cancelled(body)
-    open_units = {line["lineId"]: _open(line) - line["shippedQuantity"] for line in body["lines"]}
-    if not any(open_units.values()):
-        raise Refusal(409, "ALREADY_SHIPPED", "all units are shipped already")
-    for line, quantity in _chosen(body, wanted, open_units, "ALREADY_SHIPPED"):
-        line["shippedQuantity"] += quantity
+    for line, units in _chosen(body, wanted, OPEN):
         line["trackingNo"] = tracking_no
+        for unit in units:
+            unit.update(state=SHIPPED, trackingNo=tracking_no, invoiceNo=invoice_no or unit["invoiceNo"])
     body["trackingNo"] = tracking_no or body["trackingNo"]
     body["invoiceNo"] = invoice_no or body.get("invoiceNo")
     if carrier:
@@ -31,34 +45,39 @@ def ship(body: Json, wanted: Wanted, *, carrier: str | None, tracking_no: str | 
 def deliver(body: Json, wanted: Wanted) -> None:
     """Shipped units arrive; without `wanted` all that are on their way."""
     _refuse_cancelled(body)
-    on_their_way = {line["lineId"]: line["shippedQuantity"] - line["deliveredQuantity"] for line in body["lines"]}
-    if not any(on_their_way.values()):
-        delivered = any(line["deliveredQuantity"] for line in body["lines"])
-        code = "ALREADY_DELIVERED" if delivered else "NOT_SHIPPED"
-        raise Refusal(409, code, "no unit is on its way")
-    for line, quantity in _chosen(body, wanted, on_their_way, "ALREADY_DELIVERED"):
-        line["deliveredQuantity"] += quantity
+    for _, units in _chosen(body, wanted, SHIPPED):
+        for unit in units:
+            unit["state"] = DELIVERED
     _update_states(body)
 
 
-def cancel(body: Json, wanted: Wanted) -> list[tuple[str, int]]:
-    """Units that were not shipped are taken back; without `wanted` all of them. Returns what was cancelled."""
+def cancel(body: Json, wanted: Wanted, claimed: dict[str, set[int]]) -> list[tuple[str, list[int]]]:
+    """Open units are cancelled, those that nobody claimed first; without `wanted` all. Returns which they were."""
     _refuse_cancelled(body)
-    free = {line["lineId"]: _open(line) - line["shippedQuantity"] for line in body["lines"]}
-    if not any(free.values()):
-        raise Refusal(409, "ALREADY_SHIPPED", "no unit can be cancelled any more")
-    chosen = list(_chosen(body, wanted, free, "ALREADY_CANCELLED"))
-    for line, quantity in chosen:
-        line["cancelledQuantity"] += quantity
+    found = []
+    for line, units in _chosen(body, wanted, OPEN, from_the_back=True, last=claimed):
+        for unit in units:
+            unit["state"] = CANCELLED
+        found.append((line["lineId"], sorted(unit["number"] for unit in units)))
     _update_states(body)
-    return [(line["lineId"], quantity) for line, quantity in chosen]
+    return found
 
 
-def take_back(body: Json, line_id: str, quantity: int) -> None:
+def take_back(body: Json, line_id: str, numbers: Collection[int]) -> None:
     """Delivered units came back."""
-    line = line_of(body, line_id)
-    line["returnedQuantity"] += quantity
+    for _, units in _chosen(body, {line_id: Want(len(numbers), sorted(numbers))}, DELIVERED):
+        for unit in units:
+            unit["state"] = RETURNED
     _update_states(body)
+
+
+def invoice(body: Json, number: str) -> None:
+    """The marketplace writes the invoice by itself."""
+    body["invoiceNo"] = number
+    for line in body["lines"]:
+        for unit in _units(line):
+            if unit["state"] != CANCELLED:
+                unit["invoiceNo"] = number
 
 
 def line_of(body: Json, line_id: str) -> Json:
@@ -68,29 +87,63 @@ def line_of(body: Json, line_id: str) -> Json:
     return found
 
 
-def from_the_back(line: Json, quantity: int, taken: Iterable[int]) -> list[int]:
-    """The numbers of the last units of a line that are not taken yet."""
-    taken = set(taken)
-    free = [number for number in range(line["quantity"], 0, -1) if number not in taken]
-    if len(free) < quantity:
-        raise Refusal(409, "TOO_MANY_UNITS", "the line has fewer units that are not cancelled or claimed yet")
-    return sorted(free[:quantity])
+def from_the_back(line: Json, quantity: int, state: str, claimed: Iterable[int]) -> list[int]:
+    """The numbers of the last units in a state that nobody claimed yet; fewer where there are fewer."""
+    free = [unit["number"] for unit in _units(line) if unit["state"] == state and unit["number"] not in set(claimed)]
+    return sorted(free[-quantity:])
 
 
-def _chosen(body: Json, wanted: Wanted, available: Wanted, used_up: str) -> list[tuple[Json, int]]:
-    """Lines and how many units of them: what is wanted, or else everything available."""
-    chosen = []
-    for line_id, quantity in (wanted or {key: units for key, units in available.items() if units}).items():
+def _units(line: Json) -> list[Json]:
+    fresh = {"state": OPEN, "trackingNo": None, "invoiceNo": None}
+    units: list[Json] = line.setdefault(
+        "units", [{"number": number, **fresh} for number in range(1, line["quantity"] + 1)]
+    )
+    return units
+
+
+def _chosen(
+    body: Json, wanted: Wanted, state: str, *, from_the_back: bool = False, last: dict[str, set[int]] | None = None
+) -> Chosen:
+    """Lines and units of them: those that are wanted, or else all that are in the state.
+
+    Where none of what is wanted is in the state the refusal says what it is in instead; where only a part is:
+    TOO_MANY_UNITS.
+    """
+    chosen: Chosen = []
+    meant: list[Json] = []
+    short = None
+    for line_id, want in (wanted or {line["lineId"]: None for line in body["lines"]}).items():
         line = line_of(body, line_id)
-        if quantity > available[line_id]:
-            code = used_up if available[line_id] == 0 else "TOO_MANY_UNITS"
-            raise Refusal(409, code, f"line {line_id} has {available[line_id]} such units")
-        chosen.append((line, quantity))
+        units = _named(line, want.numbers) if want else _units(line)
+        free = [unit for unit in units if unit["state"] == state]
+        free.sort(key=lambda unit: -unit["number"] if from_the_back else unit["number"])
+        free.sort(key=lambda unit: unit["number"] in (last or {}).get(line["lineId"], ()))
+        if want and len(free) < want.quantity:
+            short = f"line {line_id} has {len(free)} such units"
+        meant += units
+        if free:
+            chosen.append((line, free[: want.quantity] if want else free))
+    if not chosen:
+        raise Refusal(409, _instead(state, {unit["state"] for unit in meant}), "no unit can be meant")
+    if short:
+        raise Refusal(409, "TOO_MANY_UNITS", short)
     return chosen
 
 
-def _open(line: Json) -> int:
-    return int(line["quantity"] - line["cancelledQuantity"])
+def _named(line: Json, numbers: list[int]) -> list[Json]:
+    units = _units(line)
+    if not set(numbers) <= {unit["number"] for unit in units}:
+        raise Refusal(422, "UNIT_UNKNOWN", f"line {line['lineId']} has {len(units)} units")
+    return [unit for unit in units if unit["number"] in numbers] if numbers else units
+
+
+def _instead(state: str, states: set[str]) -> str:
+    """Why none of the units is in the state that is needed."""
+    if states == {CANCELLED}:
+        return "ALREADY_CANCELLED"
+    if state == OPEN:
+        return "ALREADY_SHIPPED"
+    return "NOT_SHIPPED" if OPEN in states else "ALREADY_DELIVERED"
 
 
 def _refuse_cancelled(body: Json) -> None:
@@ -100,6 +153,11 @@ def _refuse_cancelled(body: Json) -> None:
 
 def _update_states(body: Json) -> None:
     for line in body["lines"]:
+        states = [unit["state"] for unit in _units(line)]
+        line["cancelledQuantity"] = states.count(CANCELLED)
+        line["returnedQuantity"] = states.count(RETURNED)
+        line["deliveredQuantity"] = states.count(DELIVERED) + states.count(RETURNED)
+        line["shippedQuantity"] = sum(state in GONE_OUT for state in states)
         line["state"] = _state(
             *(line[name] for name in ("quantity", "cancelledQuantity", "shippedQuantity", "deliveredQuantity"))
         )
