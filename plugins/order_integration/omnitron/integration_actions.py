@@ -13,16 +13,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Link:
-    """An object as a batch request, or an integration action, names it. `version_date`: its modified_date as read."""
+    """An object as a batch request, or an integration action, names it. `version_date`: its modified_date as read.
+
+    In a batch request, an empty `remote_id` leaves the one that Omnitron knows; no `failed_reason_type` is a success.
+    """
 
     content_type: str
     pk: int
     remote_id: str
     version_date: str
+    failed_reason_type: str | None = None
 
     def as_object(self) -> Row:
-        """One entry of a batch request's `objects`, as a success."""
-        return {**asdict(self), "failed_reason_type": None}
+        """One entry of a batch request's `objects`."""
+        return {**asdict(self), "remote_id": self.remote_id or None}
 
 
 class IntegrationActions:
@@ -52,6 +56,14 @@ class IntegrationActions:
     async def by_object(self, content_type: str, pks: Iterable[int]) -> dict[int, Row]:
         """The action of each object that has one."""
         return {pk: row for (_, pk), row in (await self._by_object((content_type, pk) for pk in pks)).items()}
+
+    async def all_by_object(self, content_type: str, pks: Iterable[int]) -> dict[int, list[Row]]:
+        """Every action of each object, for whoever must not take one of several for the right one."""
+        pages = await _all(self._actions(content_type, some) for some in in_lists(sorted(set(pks))))
+        found: dict[int, list[Row]] = defaultdict(list)
+        for row in (row for rows in pages for row in rows):
+            found[int(row["object_id"])].append(row)
+        return found
 
     async def write(self, links: Iterable[Link]) -> None:
         """Links without a batch request: for when an asynchronous one holds the lock for hours.

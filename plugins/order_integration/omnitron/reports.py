@@ -58,6 +58,16 @@ class Reports:
                 raise
         await self._event(_event_of(report))
 
+    async def tell(self, report: ErrorReportDto) -> None:
+        """Like `write`; what Omnitron refuses is tried without its payload, and then given up: it turns no run red."""
+        try:
+            await self.write(report)
+        except RefusedError:
+            try:
+                await self.write(report.model_copy(update={"raw_request": "", "raw_response": ""}))
+            except RefusedError as error:
+                log.warning("Omnitron refuses the report %s: %s", report.error_code, error)
+
     async def unmapped_location(self, level: str, name: str, parents: dict[str, int], sentence: str) -> None:
         """Put an unmapped city, township or district before the merchant; there is no such service for countries."""
         if level not in LOCATION_CODES:
