@@ -25,8 +25,8 @@ Trigger it **without a logical date** and with both `window_start` and `window_e
 
 from airflow.sdk import DAG
 
-from order_integration.operators.fetch_orders import FetchOrders, PushOrders, SettleOrders, TransformOrders
 from order_integration.operators.flow_dag import channels_of, inbound
+from order_integration.operators.inbound import Fetch, Push, Settle, Transform
 
 FLOW = "fetch_orders"
 
@@ -35,13 +35,11 @@ for channel in channels_of(FLOW):
         common = {"flow": FLOW, "channel": channel.name}
         at_once = channel.limits.push_tasks
 
-        fetch = FetchOrders(task_id="fetch", **common)
-        transform = TransformOrders(task_id="transform", **common)
+        fetch = Fetch(task_id="fetch", **common)
+        transform = Transform(task_id="transform", **common)
         # Over all runs of the DAG, backfills too: these tasks share one request rate.
-        push = PushOrders.partial(task_id="push", max_active_tis_per_dag=at_once, **common).expand(
-            chunk=transform.output
-        )
+        push = Push.partial(task_id="push", max_active_tis_per_dag=at_once, **common).expand(chunk=transform.output)
         # The only leaf, so that it alone decides the run's colour; one at a time, since a batch request is a lock.
-        settle = SettleOrders(task_id="settle", trigger_rule="all_done", max_active_tis_per_dag=1, **common)
+        settle = Settle(task_id="settle", trigger_rule="all_done", max_active_tis_per_dag=1, **common)
 
         fetch >> transform >> push >> settle

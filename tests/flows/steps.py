@@ -1,4 +1,4 @@
-"""Flow 1 without Airflow: the same functions in the same order as the DAG's tasks."""
+"""A flow from a channel to Omnitron without Airflow: the same functions in the same order as the DAG's tasks."""
 
 import asyncio
 from collections import Counter
@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from order_integration.channels.commands import ChannelConnection, Connector, Window
 from order_integration.channels.registry import ChannelConfig, connector_class
 from order_integration.errors import ConfigurationError, ContractError, IntegrationError, LockedError, RetriableError
-from order_integration.flows import fetch_orders as flow
+from order_integration.flows.handing_over import OUTCOMES, collected, keep_outcomes
+from order_integration.flows.inbound import CHUNK, Inbound, fetch, transform
 from order_integration.flows.outcomes import Balance, Outcome, Result
+from order_integration.flows.pushing import Pushing
 from order_integration.flows.settling import Books, settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
@@ -55,17 +58,22 @@ class Hasty(HttpSession):
 
 @dataclass
 class Steps:
-    """One deployment: a staging area, a token folder, a channel."""
+    """One deployment: a staging area, a token folder, a channel; and the flow that is run in it."""
 
     url: str
     home: Path
     channel: ChannelConfig = field(default_factory=config)
     connection: ChannelConnection = field(default_factory=lambda: ChannelConnection("http://127.0.0.1:9"))
     before: Callable[[str, str], None] = lambda method, path: None
+    flow: str = "fetch_orders"
     runs: int = 0
     attempts: int = 0
     # As in the DAG: settle runs once at a time (max_active_tis_per_dag).
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def spec(self) -> Inbound[Any]:
+        return import_module(f"order_integration.flows.{self.flow}").SPEC
 
     @property
     def staging(self) -> Staging:
@@ -73,19 +81,19 @@ class Steps:
 
     @property
     def quarantine(self) -> Waiting:
-        return Waiting.quarantine(self.staging, self.channel.name, flow.FLOW)
+        return Waiting.quarantine(self.staging, self.channel.name, self.flow)
 
     @property
     def parked(self) -> Waiting:
-        return Waiting.parked(self.staging, self.channel.name, flow.FLOW)
+        return Waiting.parked(self.staging, self.channel.name, self.flow)
 
     @property
     def owed(self) -> OwedLinks:
-        return OwedLinks(self.staging, self.channel.name, flow.FLOW)
+        return OwedLinks(self.staging, self.channel.name, self.flow)
 
     @property
     def batches(self) -> OpenBatches:
-        return OpenBatches(self.staging, self.channel.name, flow.FLOW)
+        return OpenBatches(self.staging, self.channel.name, self.flow)
 
     def connector(self) -> Connector:
         return connector_class(self.channel)(self.channel, self.connection)
@@ -139,40 +147,41 @@ class Steps:
             return left
 
     def outcomes(self, folder: Folder) -> list[Outcome]:
-        return [Outcome.from_row(row) for row in folder.read(flow.OUTCOMES)]
+        return [Outcome.from_row(row) for row in folder.read(OUTCOMES)]
 
     async def staged(self, reading: Reading, run: str) -> tuple[Folder, dict[str, Any]]:
         """fetch and transform."""
         fetched, chunks = self.folder(run, "fetch"), self.folder(run, "transform")
         async with self.omnitron() as omnitron:
-            identifier = await flow.preflight(omnitron, self.channel.catalog_id)
+            found = await self.spec.preflight(omnitron, self.channel)
         async with self.connector() as connector:
-            await flow.fetch(connector, reading, self.parked, fetched)
-            return chunks, await flow.transform(connector, fetched, reading.fresh_from, identifier, chunks)
+            await fetch(self.spec, connector, reading, self.parked, fetched)
+            return chunks, await transform(self.spec, connector, fetched, reading.fresh_from, found, chunks)
 
     async def push(self, chunks: Folder, number: int, run: str, *, last_try: bool = True) -> Folder:
-        async with self.omnitron() as omnitron:
-            orders = await flow.prepared(omnitron, self.channel, run)
-            outcomes = await flow.push(orders, chunks.read(f"{flow.CHUNK}-{number:03}"), last_try=last_try)
         self.attempts += 1
+        async with self.omnitron() as omnitron, self.connector() as connector:
+            ctx = Pushing(omnitron, connector, self.channel, self.staging, run, self.attempts, last_try)
+            outcomes = await self.spec.push(ctx, list(chunks.read(f"{CHUNK}-{number:03}")))
         folder = self.folder(run, f"push-{number}-{self.attempts}")
-        flow.keep_outcomes(folder, chunks, outcomes, self.owed)
+        keep_outcomes(folder, chunks, outcomes, self.owed)
         return folder
 
     async def settle(self, chunks: Folder, pushed: list[Folder | None], run: str) -> Balance:
-        settlement, balance = flow.collected(chunks, pushed)
+        settlement, balance = collected(chunks, pushed)
         owner = {"dag": "d", "run": run, "task": "settle", "map_index": -1, "try": 1}
         async with self.omnitron() as omnitron:
             books = Books(
                 omnitron,
-                flow.FLOW,
-                "order",
+                self.flow,
+                self.spec.content_type,
                 self.quarantine,
                 self.parked,
                 self.batches,
                 self.owed,
                 owner,
                 datetime.now(UTC),
+                self.channel.link_beside_open_jobs,
             )
             await settle(books, settlement, balance)
         return balance
@@ -185,7 +194,7 @@ class Steps:
         return verdict(balance, self.channel.limits)
 
     def folder(self, run: str, task: str) -> Folder:
-        return Folder.of_attempt(self.staging, self.channel.name, flow.FLOW, run, task)
+        return Folder.of_attempt(self.staging, self.channel.name, self.flow, run, task)
 
 
 def results(balance: Balance) -> Counter[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from order_integration.channels.commands import Record
 from order_integration.errors import IntegrationError, RefusedError, RetriableError
-from order_integration.flows import fetch_orders as flow
+from order_integration.flows.handing_over import said_before
 from tests.conftest import BackOffice
 from tests.flows.steps import DAY, Steps, config, results
 from tests.shelf import Shelf, ShelfGetOrders, address, order
@@ -104,10 +104,10 @@ def test_a_retry_does_not_do_again_what_an_earlier_try_settled(steps: Steps, bac
     back_office.fault("POST", "/create_orders/$", "status", status=403, skip=1, times=1)
     first = asyncio.run(steps.push(chunks, 0, "run", last_try=False))
 
-    before = flow.said_before(chunks, [first])
+    before = said_before(chunks, [first])
 
     assert len(before) == 1
-    assert flow.said_before(steps.folder("another", "transform"), [first]) == {}
+    assert said_before(steps.folder("another", "transform"), [first]) == {}
 
 
 def dead(pk: int) -> dict[str, Any]:

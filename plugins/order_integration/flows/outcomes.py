@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from order_integration.errors import RecordError
+from order_integration.errors import Reason, RecordError
 from order_integration.omnitron.integration_actions import Link
 from order_integration.omnitron.lookups import LocationError
 
@@ -28,6 +28,9 @@ class Result(StrEnum):
 
 # A record with one of these needs to wait no longer.
 SETTLED = frozenset({Result.CREATED, Result.UPDATED, Result.UNCHANGED, Result.ALREADY_THERE, Result.SEEN_BEFORE})
+
+# A record with one of these is fine, but what it is about is not there yet: parked, and the run stays green.
+WAITS_FOR = frozenset({Reason.ORDER_UNKNOWN, Reason.ITEM_UNKNOWN, Reason.CANCEL_WAITING})
 
 
 @dataclass(frozen=True)

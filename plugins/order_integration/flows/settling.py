@@ -45,6 +45,8 @@ class Books:
     owed: OwedLinks
     owner: Row  # dag, run, task, try: who opens the batch requests
     now: datetime  # of this try, zoned
+    link_beside_open_jobs: bool = True  # the channel's choice: what to do while it works on a feed
+    lock_waits: tuple[float, ...] = ()  # seconds between the tries to get a lock that somebody may hold for a moment
 
     @property
     def run(self) -> str:
@@ -125,7 +127,7 @@ async def _link_some(books: Books, batches: BatchRequests, some: list[Link], don
     try:
         done.batch = await _link_in_batch(books, batches, some)
     except LockedError as error:
-        if error.ids.get("batch_status") not in ACCEPTED_BY_CHANNEL:
+        if not (books.link_beside_open_jobs and is_for_long(error)):
             raise
         log.info("%s: writing %d links one by one", error, len(some))
         await IntegrationActions(books.omnitron).write(some)
@@ -148,7 +150,7 @@ async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[L
     done = False
     try:
         if links:
-            await batches.commit(batch, books.content_type, links)
+            await _commit(books, batches, batch, links)
         await batches.done(batch.pk, links)
         done = True
     finally:
@@ -156,6 +158,25 @@ async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[L
         if done or await _failed(batches, batch):
             books.batches.ended(batch.pk)
     return batch
+
+
+async def _commit(books: Books, batches: BatchRequests, batch: Batch, links: Sequence[Link]) -> None:
+    """The settles of several flows meet: a lock that is held for a moment is waited for here, without an end to it."""
+    for wait in books.lock_waits:
+        try:
+            return await batches.commit(batch, books.content_type, links)
+        except LockedError as error:
+            if is_for_long(error):
+                raise
+            log.info("%s: asking again in %s seconds", error, wait)
+            await asyncio.sleep(wait)
+    await batches.commit(batch, books.content_type, links)
+    return None
+
+
+def is_for_long(error: LockedError) -> bool:
+    """Whether the lock is held by a job that the channel has accepted."""
+    return error.ids.get("batch_status") in ACCEPTED_BY_CHANNEL
 
 
 async def _failed(batches: BatchRequests, batch: Batch) -> bool:

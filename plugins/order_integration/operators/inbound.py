@@ -1,4 +1,7 @@
-"""Flow 1's four steps. The flow itself is imported when a step runs: Airflow parses this file for every task."""
+"""The four steps of a flow from a channel to Omnitron, whichever flow it is.
+
+The flow itself, `order_integration.flows.<flow>`, is imported when a step runs: Airflow parses this file in every task.
+"""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from order_integration.flows.inbound import Inbound
     from order_integration.flows.windows import Reading
 
 # XCom keys besides return_value. All values are ids, paths and counts.
@@ -21,52 +25,55 @@ TRANSFORMED = "transformed"  # return_value is the list of chunks: Airflow maps 
 OUTCOMES = "outcomes"  # published before a push fails, so that settle can link what was created; with their chunks
 
 BY_SCHEDULE = ("scheduled", "backfill")  # run types that read their data interval
+LOCK_WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds: the settles of the other flows take less, and a task may as well wait
 LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
 LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: settles wait one after the other
 
 
-class FetchOrders(FlowOperator):
-    """Stage the channel's orders of the run's window as they come."""
+class Fetch(FlowOperator):
+    """Stage the channel's records of the run's window as they come."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
-        """Returns the folder, the window that was really read, and counts."""
-        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        """Returns the folder, the window that was really read, what preflight found, and counts."""
+        from order_integration.flows.inbound import fetch  # noqa: PLC0415
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-        reading = window_of(context, channel)
+        spec, reading = spec_of(self.flow), window_of(context, channel)
         connector = ChannelHook(channel).get_conn()
         async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
-            identifier = await flow.preflight(omnitron, channel.catalog_id)
+            found = await spec.preflight(omnitron, channel)
         window, folder = reading.window, self.folder(context)
         self.log.info("reading %s from %s to %s", channel.name, window.start.isoformat(), window.end.isoformat())
         async with connector:
-            counts = await flow.fetch(connector, reading, Waiting.parked(staging(), channel.name, self.flow), folder)
+            parked = Waiting.parked(staging(), channel.name, self.flow)
+            counts = await fetch(spec, connector, reading, parked, folder)
         return {
             **counts,
             "folder": folder.path,
             "window_start": window.start.isoformat(),
             "window_end": window.end.isoformat(),
             "fresh_from": reading.fresh_from.isoformat(),
-            "identifier": identifier,
+            "preflight": found,
         }
 
 
-class TransformOrders(FlowOperator):
+class Transform(FlowOperator):
     """Raw records become DTOs in chunks; what can't be one is set apart."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> list[int]:
         """Returns the numbers of the chunks, for push to be mapped over."""
-        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.flows.inbound import transform  # noqa: PLC0415
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
 
         fetched = context["ti"].xcom_pull(task_ids="fetch")
         folder = self.folder(context)
-        manifest = await flow.transform(
+        manifest = await transform(
+            spec_of(self.flow),
             ChannelHook(channel).get_conn(),
             Folder(staging(), fetched["folder"]),
             datetime.fromisoformat(fetched["fresh_from"]),
-            fetched["identifier"],
+            fetched["preflight"],
             folder,
         )
         context["ti"].xcom_push(
@@ -76,8 +83,8 @@ class TransformOrders(FlowOperator):
         return list(range(manifest["chunks"]))
 
 
-class PushOrders(FlowOperator):
-    """Create one chunk's orders in Omnitron; leave one outcome a record."""
+class Push(FlowOperator):
+    """Bring one chunk's records to Omnitron; leave one outcome a record."""
 
     def __init__(self, *, chunk: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -88,37 +95,46 @@ class PushOrders(FlowOperator):
 
         Raises RetriableError while some records may still pass; outcomes are published before.
         """
-        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.flows.handing_over import keep_outcomes, said_before  # noqa: PLC0415
+        from order_integration.flows.inbound import CHUNK  # noqa: PLC0415
         from order_integration.flows.outcomes import Balance  # noqa: PLC0415
-        from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
         chunks, folder = Folder(staging(), _transformed(context)["folder"]), self.folder(context)
         tries = [f"{self.task_id}-{self.chunk}-{number}-" for number in tries_before(context)]
-        before = flow.said_before(chunks, (attempt for one in tries for attempt in folder.earlier(one)))
-        rows = [row for row in chunks.read(f"{flow.CHUNK}-{self.chunk:03}") if row["key"] not in before]
-        hook = OmnitronHook(channel.omnitron_connection)
-        async with hook.channel(channel, share=channel.limits.push_tasks) as omnitron:
-            orders = await flow.prepared(omnitron, channel, run_key(context))
-            outcomes = [*before.values(), *await flow.push(orders, rows, last_try=is_last_try(context))]
-        owed = OwedLinks(staging(), channel.name, self.flow)
-        flow.keep_outcomes(folder, chunks, outcomes, owed)
+        before = said_before(chunks, (attempt for one in tries for attempt in folder.earlier(one)))
+        rows = [row for row in chunks.read(f"{CHUNK}-{self.chunk:03}") if row["key"] not in before]
+        outcomes = [*before.values(), *await self._push(context, channel, rows)]
+        keep_outcomes(folder, chunks, outcomes, OwedLinks(staging(), channel.name, self.flow))
         context["ti"].xcom_push(key=OUTCOMES, value={"folder": folder.path, "chunks": chunks.path})
         balance = Balance()
         balance.count(outcomes)
         self.log.info("%s", dict(balance.results))
         if balance.failed:
             wait = max(outcome.retry_after or 0.0 for outcome in outcomes) or None
-            sentence = f"{balance.failed} of {len(outcomes)} orders failed; the others are done"
+            sentence = f"{balance.failed} of {len(outcomes)} records failed; the others are done"
             raise RetriableError(sentence, retry_after=wait)
         return dict(balance.results)
 
+    async def _push(self, context: "Context", channel: ChannelConfig, rows: list[dict[str, Any]]) -> list[Any]:
+        from order_integration.flows.pushing import Pushing  # noqa: PLC0415
+        from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
+        from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-class SettleOrders(FlowOperator):
+        spec, share = spec_of(self.flow), channel.limits.push_tasks
+        async with (
+            OmnitronHook(channel.omnitron_connection).channel(channel, share=share) as omnitron,
+            ChannelHook(channel).get_conn(share=share) as connector,
+        ):
+            run, number, is_last = run_key(context), context["ti"].try_number, is_last_try(context)
+            return await spec.push(Pushing(omnitron, connector, channel, staging(), run, number, is_last), rows)
+
+
+class Settle(FlowOperator):
     """Link, report, quarantine, balance; decides alone whether the run is green."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
         """Returns the run's table."""
-        from order_integration.flows import fetch_orders as flow  # noqa: PLC0415
+        from order_integration.flows.handing_over import collected  # noqa: PLC0415
         from order_integration.flows.outcomes import as_table  # noqa: PLC0415
         from order_integration.flows.settling import settle, verdict  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
@@ -128,8 +144,7 @@ class SettleOrders(FlowOperator):
         if not transformed or not fetched or transformed["fetched"] != fetched["folder"]:
             raise AirflowFailException("nothing to settle: fetch or transform failed, see their logs")
         chunks = Folder(staging(), transformed["folder"])
-        pushed = self._pushed(context, chunks, transformed["chunks"])
-        settlement, balance = flow.collected(chunks, pushed)
+        settlement, balance = collected(chunks, self._pushed(context, chunks, transformed["chunks"]))
         async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
             await settle(self._books(context, channel, omnitron), settlement, balance)
         table = balance.as_row()
@@ -174,7 +189,7 @@ class SettleOrders(FlowOperator):
         return Books(
             omnitron,
             self.flow,
-            "order",
+            spec_of(self.flow).content_type,
             Waiting.quarantine(area, channel.name, self.flow),
             Waiting.parked(area, channel.name, self.flow),
             OpenBatches(area, channel.name, self.flow),
@@ -187,7 +202,17 @@ class SettleOrders(FlowOperator):
                 "try": ti.try_number,
             },
             now(),
+            channel.link_beside_open_jobs,
+            LOCK_WAITS,
         )
+
+
+def spec_of(flow: str) -> "Inbound[Any]":
+    """What the flow's module says of itself."""
+    from importlib import import_module  # noqa: PLC0415
+
+    spec: Inbound[Any] = import_module(f"order_integration.flows.{flow}").SPEC
+    return spec
 
 
 def _transformed(context: "Context") -> Any:

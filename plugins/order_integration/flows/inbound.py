@@ -1,0 +1,170 @@
+"""What the flows from a channel to Omnitron share: `fetch → transform → push → settle`, the first two of them here.
+
+A flow is a module with its own name that holds a `SPEC` and what its push does. `push` is in `pushing`, what push tasks
+hand over to settle in `handing_over`, and settle itself in `settling`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from order_integration.channels.commands import SLIPS, Connector, ReadCommand, Record
+from order_integration.channels.registry import ChannelConfig
+from order_integration.dto import Dto
+from order_integration.errors import ContractError, IntegrationError
+from order_integration.flows.outcomes import Outcome
+from order_integration.flows.pushing import Pushing
+from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
+from order_integration.flows.windows import Reading
+from order_integration.omnitron.client import Omnitron, slices
+from order_integration.staging import Folder, Waiting, key_digest
+
+PAGE = "page"
+PARKED = "parked"
+CHUNK = "chunk"
+QUARANTINED = "quarantined"
+MANIFEST = "manifest"
+
+PARKED_AT_MOST = 5000  # parked records that one run begins with
+PARKED_AT_ONCE = 16  # of them read from the channel at the same time
+
+log = logging.getLogger(__name__)
+Row = dict[str, Any]
+D = TypeVar("D", bound=Dto)
+
+
+async def nothing_ahead(omnitron: Omnitron, channel: ChannelConfig) -> Row:  # noqa: ARG001
+    """A preflight that finds out no more than whether the channel is there and active."""
+    await omnitron.channel()
+    return {}
+
+
+def versions_follow(dto: Dto) -> Hashable:  # noqa: ARG001
+    """Versions of a record never contradict each other: the latest counts."""
+    return None
+
+
+def none_marked(entries: list[Entry[D]]) -> AbstractSet[str]:  # noqa: ARG001
+    """No record of a run is in another one's way."""
+    return frozenset()
+
+
+@dataclass(frozen=True)
+class Inbound(Generic[D]):
+    """What one flow from a channel to Omnitron has of its own."""
+
+    name: str  # of its module, its DAG's file and its folders in staging
+    command: type[ReadCommand[D]]
+    dto: type[D]
+    content_type: str  # whose lock its batch requests take
+    # One outcome for every row of a chunk.
+    push: Callable[[Pushing, list[Row]], Awaitable[list[Outcome]]]
+    # What two records have in common that must not be pushed at the same time; gets preflight's row as well.
+    ties: Callable[[D, Row], Iterable[Hashable]]
+    # What may not differ between two versions of a record in one run.
+    same: Callable[[D], Hashable] = versions_follow
+    # What would fail every record is found out before the first one is read. Ids and codes alone: they go into XCom.
+    preflight: Callable[[Omnitron, ChannelConfig], Awaitable[Row]] = nothing_ahead
+    # Keys of records that another one of the same run rules out: their rows are `marked`.
+    marks: Callable[[list[Entry[D]]], AbstractSet[str]] = none_marked
+    one_chunk: bool = False  # whether one push task does it all
+
+
+# fetch ----------------------------------------------------------------------------------------------------------------
+
+
+async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked: Waiting, folder: Folder) -> Row:
+    """Stage the window's pages as they come, and the records that were parked before. Returns counts."""
+    command = connector.command(spec.command)
+    pages = rows = 0
+    async for page in command.pages(reading.window):
+        pages += 1
+        rows += folder.write(f"{PAGE}-{pages:05}", page)
+        log.info("page %d: %d rows", pages, len(page))
+    waited = folder.write(PARKED, await _parked_records(command, parked))
+    return {"pages": pages, "rows": rows, "parked": waited}
+
+
+async def _parked_records(command: ReadCommand[D], parked: Waiting) -> list[Record]:
+    """Those that were not tried for longest, afresh from the channel where that can be: they may have changed."""
+    waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
+    if not command.can_get_by_key():
+        return [row["record"] for _, row in waiting]
+    records: list[Record] = []
+    for some in slices(waiting, PARKED_AT_ONCE):
+        found = await asyncio.gather(*(_parked_record(command, parked, key, row["record"]) for key, row in some))
+        records += [record for record in found if record is not None]
+    return records
+
+
+async def _parked_record(command: ReadCommand[D], parked: Waiting, key: str, staged: Record) -> Record | None:
+    """None: the channel has it no more, so it waits for nothing. What can't be read now is used as it was staged."""
+    if command.is_without_id(key):
+        return staged
+    try:
+        record = await command.get_by_key(key)
+    except (IntegrationError, *SLIPS) as error:
+        log.warning(
+            "parked record %s can't be read again (%s); it is used as it was", key_digest(key), type(error).__name__
+        )
+        return staged
+    if record is None:
+        log.warning("parked record %s is not in the channel any more; it is closed", key_digest(key))
+        parked.close(key, "gone_at_channel", now=datetime.now(UTC).isoformat())
+    return record
+
+
+# transform ------------------------------------------------------------------------------------------------------------
+
+
+async def transform(
+    spec: Inbound[D], connector: Connector, fetched: Folder, fresh_from: datetime, preflight: Row, chunks: Folder
+) -> Row:
+    """Stage DTOs in chunks, what can't be one, and the manifest that `settle` checks everything against."""
+    command = connector.command(spec.command)
+    rows: list[Record] = [row for name in fetched.names() if name.startswith(PAGE) for row in fetched.read(name)]
+    in_window = {command.key_of(row) for row in rows}
+    waited = [row for row in fetched.read(PARKED) if command.key_of(row) not in in_window]
+    entries = await entries_of(command, [*rows, *waited], spec.same)
+    marked = spec.marks(entries)
+    limits = connector.channel.limits
+    groups = in_groups(entries, lambda dto: spec.ties(dto, preflight))
+    made = in_chunks(groups, limits.chunk_size, 1 if spec.one_chunk else limits.push_tasks)
+    for number, some in enumerate(made):
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked))
+    bad = [entry for entry in entries if entry.error is not None]
+    chunks.write(QUARANTINED, ({**_bad(entry).as_row(), "record": entry.record} for entry in bad))
+    manifest = {
+        "rows": len(rows) + len(waited),
+        "duplicates": len(rows) + len(waited) - len(entries),
+        "distinct": len(entries),
+        "chunks": len(made),
+        "staged_at": datetime.now(UTC).isoformat(),
+    }
+    chunks.write(MANIFEST, [manifest])
+    return manifest
+
+
+def _chunk_rows(groups: list[list[Entry[D]]], fresh_from: datetime, marked: AbstractSet[str]) -> Iterator[Row]:
+    for number, group in enumerate(groups):
+        for entry in group:
+            yield {
+                "key": entry.key,
+                "group": number,
+                "time": entry.time.isoformat() if entry.time else None,
+                "in_overlap": entry.time is not None and entry.time < fresh_from,
+                "marked": entry.key in marked,
+                "dto": entry.dto.model_dump(mode="json", exclude_unset=True) if entry.dto else None,
+                "cuts": [asdict(cut) for cut in entry.cuts],
+                "record": entry.record,
+            }
+
+
+def _bad(entry: Entry[D]) -> Outcome:
+    if entry.error is None:
+        raise ContractError("a record that is fine was to be quarantined")
+    return Outcome.quarantined(entry.key, entry.error)

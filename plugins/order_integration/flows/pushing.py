@@ -1,0 +1,108 @@
+"""What a push task works with, and what an error of one record means for it: the others go on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from order_integration.channels.commands import Connector
+from order_integration.channels.registry import ChannelConfig
+from order_integration.dto import Dto, masked
+from order_integration.errors import ContractError, RecordError, RefusedError, RetriableError
+from order_integration.flows.outcomes import WAITS_FOR, Outcome, Result
+from order_integration.flows.transforming import BEGINNING
+from order_integration.omnitron.client import Omnitron
+from order_integration.omnitron.customers import refused
+from order_integration.staging import Staging
+
+Row = dict[str, Any]
+D = TypeVar("D", bound=Dto)
+
+
+@dataclass(frozen=True)
+class Pushing:
+    """What a push task has at hand."""
+
+    omnitron: Omnitron
+    connector: Connector  # open
+    channel: ChannelConfig
+    staging: Staging
+    run: str  # unique over all DAGs
+    try_number: int
+    last_try: bool  # what still fails is parked
+
+
+@dataclass(frozen=True)
+class Item(Generic[D]):
+    """One row of a chunk."""
+
+    key: str
+    group: int
+    in_overlap: bool
+    marked: bool
+    dto: D
+    cuts: tuple[Row, ...]
+    time: datetime | None
+
+    @property
+    def already_there(self) -> Result:
+        """What it is when nothing had to be done."""
+        return Result.SEEN_BEFORE if self.in_overlap else Result.ALREADY_THERE
+
+
+def items_of(dto: type[D], rows: Iterable[Row]) -> list[Item[D]]:
+    """The rows of a chunk, in the order of the channel's times."""
+    items = [
+        Item(
+            row["key"],
+            row["group"],
+            row["in_overlap"],
+            row["marked"],
+            dto.model_validate(row["dto"]),
+            tuple(row["cuts"]),
+            datetime.fromisoformat(row["time"]) if row["time"] else None,
+        )
+        for row in rows
+    ]
+    return sorted(items, key=lambda item: (item.time or BEGINNING, item.key))
+
+
+PushOne = Callable[[Item[D]], Awaitable[Outcome]]
+
+
+async def pushed(ctx: Pushing, items: Iterable[Item[D]], push_one: PushOne[D], subject: str) -> list[Outcome]:
+    """An outcome for each: groups side by side, the items of one in the given order, one after the other.
+
+    `push_one` raises RecordError for what can't be used (or has to wait, see `WAITS_FOR`). What Omnitron does not
+    answer is FAILED, for the next try; after the last one it is parked. `subject`: the field that a refusal is about.
+    """
+    groups: dict[int, list[Item[D]]] = {}
+    for item in items:
+        groups.setdefault(item.group, []).append(item)
+    done = await asyncio.gather(*(_group(ctx, group, push_one, subject) for group in groups.values()))
+    return [outcome for group in done for outcome in group]
+
+
+async def _group(ctx: Pushing, group: list[Item[D]], push_one: PushOne[D], subject: str) -> list[Outcome]:
+    return [await _guarded(ctx, item, push_one, subject) for item in group]
+
+
+async def _guarded(ctx: Pushing, item: Item[D], push_one: PushOne[D], subject: str) -> Outcome:
+    try:
+        return await push_one(item)
+    except RecordError as error:
+        return set_apart(item, error)
+    except (RetriableError, ContractError, RefusedError) as error:
+        if isinstance(error, RefusedError) and ctx.last_try:  # of a look-up: it is not even fit to be asked for
+            return set_apart(item, refused(error, subject))
+        result = Result.PARKED if ctx.last_try else Result.FAILED
+        reason, wait = type(error).__name__, getattr(error, "retry_after", None)
+        return Outcome(item.key, result, reason, sentence=str(error), failed=True, retry_after=wait)
+
+
+def set_apart(item: Item[D], error: RecordError, **more: Any) -> Outcome:
+    """Quarantined, or parked where the reason is that something is not there yet. `more`: its links, say."""
+    if error.reason in WAITS_FOR:
+        return Outcome(item.key, Result.PARKED, error.reason, error.field, error.sentence, **more)
+    return Outcome.quarantined(item.key, error, masked=masked(item.dto), **more)
