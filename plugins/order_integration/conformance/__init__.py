@@ -1,0 +1,1 @@
+"""The conformance suite: `python -m order_integration.conformance module:Bench` (docs/channels.md)."""
