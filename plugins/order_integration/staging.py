@@ -11,6 +11,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/parked/<channel>/<flow>/<key>.json         records that wait for something, one file a key
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
     <staging>/links/<channel>/<flow>/<run>….json         links that have to be written
+    <staging>/begun/<channel>/<flow>/<key>.json          writes that may have been carried out, one file a key
 """
 
 import gzip
@@ -276,3 +277,42 @@ class OwedLinks:
     @property
     def _folder(self) -> str:
         return f"links/{self.channel}/{self.flow}"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Writes that must not be repeated blindly: noted before they are sent, until their outcome is staged.
+
+    A note that is found later tells that the write may have been carried out, and since when. It names nobody.
+    """
+
+    staging: Staging
+    channel: str
+    flow: str
+
+    def begin(self, key: str, row: Row) -> Row:
+        """Note a write, or another try of it; returns the note."""
+        content = {**row, "key": key}
+        self.staging.write(self._path(key), dumps(content).encode())
+        return content
+
+    def get(self, key: str) -> Row | None:
+        """The note of a write whose outcome is not known."""
+        content = self.staging.read(self._path(key))
+        return loads(content) if content else None
+
+    def end(self, key: str) -> None:
+        """The outcome is staged, or it is sure that nothing was written."""
+        self.staging.remove(self._path(key))
+
+    def all(self) -> list[Row]:
+        """All notes, by whichever run."""
+        found = (self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder))
+        return [loads(content) for content in found if content]
+
+    def _path(self, key: str) -> str:
+        return f"{self._folder}/{key_digest(key)}.json"
+
+    @property
+    def _folder(self) -> str:
+        return f"begun/{self.channel}/{self.flow}"

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from order_integration.channels.registry import ChannelLimits
@@ -26,6 +26,7 @@ OBJECTS_PER_BATCH = 500  # of one commit
 # An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
 ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
 
+PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may wait for ever
 NOT_FOUND = 404
 
 log = logging.getLogger(__name__)
@@ -212,10 +213,16 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
                 kept = place.put(outcome.key, row, run=books.run, now=now)
                 if result is Result.QUARANTINED:
                     new += kept["first_run"] == books.run
-                    untold += [] if kept.get(TOLD) else [outcome]
+                untold += [outcome] if _is_to_be_told(books, result, kept) else []
             elif outcome.key in open_keys[result] and (outcome.result in SETTLED or result is Result.PARKED):
                 place.close(outcome.key, "superseded", now=now)
     return new, untold
+
+
+def _is_to_be_told(books: Books, result: Result, kept: Row) -> bool:
+    """Once: what is in quarantine, and what is parked when it has waited for long."""
+    since = datetime.fromisoformat(kept["first_seen"])
+    return not kept.get(TOLD) and (result is Result.QUARANTINED or books.now - since > PARKED_IN_SILENCE)
 
 
 async def _report(books: Books, batches: BatchRequests, done: _Linked, untold: list[Outcome]) -> None:
@@ -240,6 +247,8 @@ async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) 
         await _write(reports, report)
     if outcome.result is Result.QUARANTINED:
         books.quarantine.told(outcome.key)
+    elif outcome.result is Result.PARKED:
+        books.parked.told(outcome.key)
 
 
 async def _write(reports: Reports, report: ErrorReportDto) -> None:
@@ -265,6 +274,10 @@ def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorR
     if outcome.result is Result.QUARANTINED:
         text = f"{outcome.key}: {outcome.reason} in {outcome.field}: {outcome.sentence}"
         yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, outcome.masked, books.now, ok=False)
+    elif outcome.result is Result.PARKED:
+        days = PARKED_IN_SILENCE.days
+        text = f"{outcome.key}: waits for more than {days} days, {outcome.reason}: {outcome.sentence}"
+        yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, None, books.now, ok=False)
     for cut, link in zip(outcome.cuts, outcome.links[:1] * len(outcome.cuts), strict=True):
         text = f"{outcome.key}: {cut['field']} was cut from {cut['length']} to {cut['limit']} characters"
         told = report_on_batch(batch.pk, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)

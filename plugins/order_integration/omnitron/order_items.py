@@ -14,14 +14,16 @@ from order_integration.omnitron.customers import MODIFIED_AT, is_newer, refused
 from order_integration.omnitron.orders import PROVENANCE, provenance, wire
 
 FIELDS = ("status", "invoice_number", "invoice_date", "tracking_number")  # what news may tell, besides free data
+RUN = "run"
 OURS = frozenset({"id", PROVENANCE})  # keys of extra_field that no channel's free data replaces
 
 
 @dataclass(frozen=True)
 class OrderItems:
-    """What one run reads and changes of a channel's items."""
+    """What one run reads and changes of a channel's items. `run`: a digest that marks what this run changed."""
 
     omnitron: Omnitron
+    run: str = ""
 
     async def of_order(self, order: int) -> dict[int, Row]:
         """All items of an order, by pk."""
@@ -40,7 +42,7 @@ class OrderItems:
 
         Raises RecordError for what Omnitron refuses, or what can't be said.
         """
-        body = changes(row, dto)
+        body = changes(row, dto, self.run)
         if not body:
             return None
         path = self.omnitron.at(f"order_items/{id_of(row)}/")
@@ -49,9 +51,13 @@ class OrderItems:
         except RefusedError as error:
             raise refused(error, "order_item") from error
 
+    def was_changed(self, row: Row) -> bool:
+        """Whether this run, in this try or an earlier one, was the last to change an item."""
+        return provenance(row.get("extra_field") or {}).get(RUN) == self.run
 
-def changes(row: Row, dto: ChannelUpdateOrderItemDto) -> Row:
-    """The body of a PATCH: what is given and differs. Empty, too, where Omnitron has equal or newer news.
+
+def changes(row: Row, dto: ChannelUpdateOrderItemDto, run: str = "") -> Row:
+    """The body of a PATCH: what is given and differs, and whose news it is. Empty where equal or newer news is there.
 
     A status does not bring back what is cancelled or refunded. Free data is merged by Omnitron: keys that are not given
     stay, and given as None as a whole it changes nothing. Raises RecordError for a status that is to be cleared.
@@ -70,9 +76,10 @@ def changes(row: Row, dto: ChannelUpdateOrderItemDto) -> Row:
     merged = {
         name: value for name, value in said.items() if name not in OURS and not _is_same_data(extra.get(name), value)
     }
-    if (body or merged) and dto.modified_at:
-        merged[PROVENANCE] = {**known, MODIFIED_AT: dto.modified_at.isoformat()}
-    return {**body, **({"extra_field": merged} if merged else {})}
+    if body or merged:
+        as_of = {MODIFIED_AT: dto.modified_at.isoformat()} if dto.modified_at else {}
+        merged[PROVENANCE] = {**known, **as_of, RUN: run}
+    return {**body, "extra_field": merged} if merged else {}
 
 
 def _sent(value: str | datetime | None) -> Any:
