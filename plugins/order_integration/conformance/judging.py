@@ -40,7 +40,7 @@ def done(bench: Bench, kind: type[Any], action: Callable[[Any], Awaitable[T]], *
     return asyncio.run(opened())
 
 
-def pages_of(bench: Bench, kind: type[Read], window: Window, page_size: int = LARGE) -> list[list[Record]]:
+def pages_of(bench: Bench, kind: type[Any], window: Window, page_size: int = LARGE) -> list[list[Record]]:
     """A window, a page at a time."""
 
     async def read(command: Read) -> list[list[Record]]:
@@ -49,13 +49,13 @@ def pages_of(bench: Bench, kind: type[Read], window: Window, page_size: int = LA
     return done(bench, kind, read, page_size=page_size)
 
 
-def entries(bench: Bench, kind: type[Read], window: Window) -> list[Entry[Dto]]:
+def entries(bench: Bench, kind: type[Any], window: Window) -> list[Entry[Dto]]:
     """A window as a flow has it: an entry a key."""
     rows = [row for page in pages_of(bench, kind, window) for row in page]
     return entries_from(bench, kind, rows)
 
 
-def entries_from(bench: Bench, kind: type[Read], rows: Iterable[Record]) -> list[Entry[Dto]]:
+def entries_from(bench: Bench, kind: type[Any], rows: Iterable[Record]) -> list[Entry[Dto]]:
     """Raw records as a flow reads them."""
     found = list(rows)
     return done(bench, kind, lambda command: entries_of(command, found, any_two))
@@ -105,7 +105,7 @@ def placed(bench: Bench, units: int = 1) -> Order:
 class Happened:
     """Records of one kind that came to be at the channel: how to tell them from others, and the window they are in."""
 
-    kind: type[Read]
+    kind: type[Any]
     about: set[str]
     window: Window
 
@@ -124,7 +124,7 @@ def about(dto: Any) -> str:
     return str(next(value for name in ("order_item", "order", "remote_id") if (value := getattr(dto, name, None))))
 
 
-def happened(bench: Bench, kind: type[Read], times: int) -> Happened:
+def happened(bench: Bench, kind: type[Any], times: int) -> Happened:
     """Let so many records of a kind come to be, one after the other."""
     known = [command for command in bench.connector().commands if issubclass(command, kind)]
     if not known:
@@ -146,7 +146,7 @@ def _asks(bench: Bench, order: Order) -> None:
         bench.ask(order.key, [order.items[-1]], CancellationType.REFUND)
 
 
-HAPPENINGS: dict[type[Read], Callable[[Bench, Order], None]] = {
+HAPPENINGS: dict[type[Any], Callable[[Bench, Order], None]] = {
     GetCancelledOrders: lambda bench, order: bench.cancel(order.key, [order.items[-1]]),
     GetUpdatedOrderItems: lambda bench, order: bench.news(order.key, order.items[-1]),
     GetCancellationRequests: _asks,

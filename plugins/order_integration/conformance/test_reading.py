@@ -19,7 +19,6 @@ from order_integration.channels.commands import (
 from order_integration.conformance.bench import Bench, NotCovered
 from order_integration.conformance.judging import (
     Happened,
-    Read,
     any_two,
     done,
     entries,
@@ -43,13 +42,13 @@ reading = pytest.mark.parametrize(
 )
 
 
-def keys_in(bench: Bench, kind: type[Read], window: Window, wanted: set[str]) -> Counter[str]:
+def keys_in(bench: Bench, kind: type[Any], window: Window, wanted: set[str]) -> Counter[str]:
     """How often each wanted key comes; a row that comes again inside one window is a duplicate, which is no harm."""
     return Counter(entry.key for entry in entries(bench, kind, window) if entry.key in wanted)
 
 
 @reading
-def test_windows_that_meet_share_nothing_and_leave_nothing_out(bench: Bench, kind: type[Read]) -> None:
+def test_windows_that_meet_share_nothing_and_leave_nothing_out(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 3)
     keys = made.keys(bench)
     found = [entry for entry in entries(bench, kind, made.window) if entry.key in keys]
@@ -64,7 +63,7 @@ def test_windows_that_meet_share_nothing_and_leave_nothing_out(bench: Bench, kin
 
 
 @reading
-def test_a_window_is_read_whole_whatever_the_page_size(bench: Bench, kind: type[Read]) -> None:
+def test_a_window_is_read_whole_whatever_the_page_size(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 3)
     whole = made.keys(bench)
 
@@ -76,7 +75,7 @@ def test_a_window_is_read_whole_whatever_the_page_size(bench: Bench, kind: type[
 
 
 @reading
-def test_what_comes_late_is_in_the_same_window_read_again(bench: Bench, kind: type[Read]) -> None:
+def test_what_comes_late_is_in_the_same_window_read_again(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 1)
     before = made.keys(bench)
     later = happened(bench, kind, 1)
@@ -87,7 +86,7 @@ def test_what_comes_late_is_in_the_same_window_read_again(bench: Bench, kind: ty
 
 
 @reading
-def test_a_window_read_twice_gives_the_same_records(bench: Bench, kind: type[Read]) -> None:
+def test_a_window_read_twice_gives_the_same_records(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 2)
 
     first, second = (
@@ -99,7 +98,7 @@ def test_a_window_read_twice_gives_the_same_records(bench: Bench, kind: type[Rea
 
 
 @reading
-def test_a_record_by_its_key_is_what_the_window_gives(bench: Bench, kind: type[Read]) -> None:
+def test_a_record_by_its_key_is_what_the_window_gives(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 1)
     found = [entry for entry in entries(bench, kind, made.window) if made.ours(entry.dto)]
 
@@ -115,7 +114,7 @@ def test_a_record_by_its_key_is_what_the_window_gives(bench: Bench, kind: type[R
 
 
 @reading
-def test_times_have_a_zone_and_are_in_their_window(bench: Bench, kind: type[Read]) -> None:
+def test_times_have_a_zone_and_are_in_their_window(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 1)
     found = [entry for entry in entries(bench, kind, made.window) if made.ours(entry.dto)]
 
@@ -125,7 +124,7 @@ def test_times_have_a_zone_and_are_in_their_window(bench: Bench, kind: type[Read
 
 
 @reading
-def test_records_go_through_a_file_and_are_the_same(bench: Bench, kind: type[Read]) -> None:
+def test_records_go_through_a_file_and_are_the_same(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 1)
 
     for entry in entries(bench, kind, made.window):
@@ -135,7 +134,7 @@ def test_records_go_through_a_file_and_are_the_same(bench: Bench, kind: type[Rea
 
 
 @reading
-def test_a_bad_record_is_refused_without_its_values_and_stops_no_other(bench: Bench, kind: type[Read]) -> None:
+def test_a_bad_record_is_refused_without_its_values_and_stops_no_other(bench: Bench, kind: type[Any]) -> None:
     made = happened(bench, kind, 1)
     good = next(entry.record for entry in entries(bench, kind, made.window) if made.ours(entry.dto))
     people = [text for text in _texts(good) if "@" in text or text.startswith("+")]
@@ -154,7 +153,7 @@ def test_a_bad_record_is_refused_without_its_values_and_stops_no_other(bench: Be
             assert not [text for text in [MARK, *people] if text in said], "a value of a record is in its error"
 
 
-def keys_of(bench: Bench, kind: type[Read], pages: list[list[Record]]) -> list[str]:
+def keys_of(bench: Bench, kind: type[Any], pages: list[list[Record]]) -> list[str]:
     return [entry.key for entry in entries_from(bench, kind, [row for page in pages for row in page])]
 
 

@@ -56,7 +56,10 @@ def submission(*orders: UpdatedOrderDto, is_sync: bool = True) -> Submission:
 
 
 def submitted(bench: Bench, given: Submission) -> Submitted:
-    return done(bench, SendUpdatedOrders, lambda command: command.run(given))
+    async def send(command: SendUpdatedOrders) -> Submitted:
+        return await command.run(given)
+
+    return done(bench, SendUpdatedOrders, send)
 
 
 def asked(bench: Bench, feed_ids: list[str]) -> list[FeedVerdict]:
