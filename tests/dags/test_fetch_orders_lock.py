@@ -1,17 +1,24 @@
 """Settle and somebody else's batch request: it waits without a slot and without a try."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.conftest import BackOffice
-from tests.dags.runs import start
+from tests.dags.runs import create, start
 from tests.dags.test_fetch_orders_colour import KEYS, assert_all_arrived_once, orders
 from tests.dags.test_fetch_orders_runs import DAY
 
 pytestmark = pytest.mark.airflow
 __all__ = ["orders"]
+
+
+@pytest.fixture(autouse=True)
+def shorter_waits_in_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("order_integration.operators.inbound.LOCK_WAITS", (0.01, 0.01))
 
 
 @pytest.fixture
@@ -91,3 +98,25 @@ def test_an_asynchronous_job_of_the_channel_is_not_waited_for(
     actions = back_office.rows("integration_actions", content_type_name="order")
     assert sorted(row["remote_id"] for row in actions) == sorted(KEYS)
     assert {row["status"] for row in back_office.rows("batch_requests")} <= {"sent_to_remote", "fail"}
+
+
+def test_a_short_lock_is_waited_for_in_the_task(
+    shelf_dag: Any, back_office: BackOffice, lock: Any, orders: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another flow's settle: a deferral would cost a minute."""
+    monkeypatch.setattr("order_integration.operators.inbound.LOCK_WAITS", (0.01,) * 500)
+    run = create(shelf_dag, "manual", conf=DAY).go_on(stop_before="settle")
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(release_after_refusals, back_office, lock)
+        run.go_on()
+        done.result()
+
+    assert run.state == "success"
+    assert_all_arrived_once(back_office)
+
+
+def release_after_refusals(back_office: BackOffice, lock: Any) -> None:
+    with BackOffice(base_url=back_office.base_url, timeout=30) as office:
+        while not [call for call in office.get("/admin/requests").json() if call["status"] == 406]:
+            time.sleep(0.02)
+    lock()

@@ -66,6 +66,7 @@ class Steps:
     connection: ChannelConnection = field(default_factory=lambda: ChannelConnection("http://127.0.0.1:9"))
     before: Callable[[str, str], None] = lambda method, path: None
     flow: str = "fetch_orders"
+    lock_waits: tuple[float, ...] = ()
     runs: int = 0
     attempts: int = 0
     # As in the DAG: settle runs once at a time (max_active_tis_per_dag).
@@ -182,6 +183,7 @@ class Steps:
                 owner,
                 datetime.now(UTC),
                 self.channel.link_beside_open_jobs,
+                self.lock_waits,
             )
             await settle(books, settlement, balance)
         return balance

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.errors import LockedError, RetriableError
-from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging, tries_before
+from order_integration.operators.base import FlowOperator, configured, is_last_try, now, run_key, staging, tries_before
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 
@@ -27,7 +27,7 @@ OUTCOMES = "outcomes"  # published before a push fails, so that settle can link 
 BY_SCHEDULE = ("scheduled", "backfill")  # run types that read their data interval
 LOCK_WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds: the settles of the other flows take less, and a task may as well wait
 LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
-LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: settles wait one after the other
+LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: settles wait one after the other; see _patience
 
 
 class Fetch(FlowOperator):
@@ -161,9 +161,16 @@ class Settle(FlowOperator):
             return super().execute(context)
         except LockedError as error:
             since = datetime.fromisoformat(waiting_since) if waiting_since else now()
-            if now() - since > LOCK_PATIENCE:
+            if now() - since > self._patience(error):
                 raise AirflowFailException(f"{error}; waited since {since.isoformat(timespec='minutes')}") from error
             self._wait(error, since)
+
+    def _patience(self, error: LockedError) -> timedelta:
+        """A channel whose links wait for its own jobs has said itself how long such a job may take."""
+        from order_integration.flows.settling import is_for_long  # noqa: PLC0415
+
+        deadline = configured(self.channel).feed_deadline
+        return max(deadline, LOCK_PATIENCE) if is_for_long(error) else LOCK_PATIENCE
 
     def _wait(self, error: LockedError, since: datetime) -> None:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
