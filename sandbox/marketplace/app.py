@@ -48,7 +48,7 @@ def create_app(
     app = FastAPI(title="Kervan, a sandbox marketplace", lifespan=lifespan, openapi_url="/api/openapi.json")
     app.state.store, app.state.faults, app.state.feed_seconds = store, faults, feed_seconds
     app.state.api_key = api_key or os.environ.get("MARKETPLACE_API_KEY") or LOOPBACK_KEY
-    for router in (orders.router, shipments.router, aftersales.router, admin.router, page.router):
+    for router in (orders.router, orders.lines, shipments.router, aftersales.router, admin.router, page.router):
         app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_middleware(FaultMiddleware, faults=faults)

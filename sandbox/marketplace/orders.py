@@ -1,4 +1,4 @@
-"""`GET /api/orders`: what was modified in a window, and one order."""
+"""`GET /api/orders`: what was modified in a window, and one order, by its id or by that of a line."""
 
 from fastapi import APIRouter, Response
 
@@ -15,9 +15,10 @@ from sandbox.marketplace.answers import (
     cursor_text,
     json_response,
 )
-from sandbox.marketplace.store import dumps
+from sandbox.marketplace.store import dumps, loads
 
 router = APIRouter(prefix="/api/orders", dependencies=KEY_NEEDED)
+lines = APIRouter(prefix="/api/lines", dependencies=KEY_NEEDED)
 
 
 @router.get("")
@@ -44,4 +45,14 @@ async def one(store: StoreOf, order_id: int) -> Response:
     body = store.find(order_id)
     if body is None:
         raise Refusal(404, "ORDER_UNKNOWN", "there is no such order")
+    return json_response(body)
+
+
+@lines.get("/{line_id}")
+async def by_line(store: StoreOf, line_id: str) -> Response:
+    """The order that a line is of, as `GET /api/orders/{id}` shows it."""
+    order = line_id.partition("-")[0]  # nobody else has to know that
+    body = store.find(int(order)) if order.isascii() and order.isdigit() and len(order) < 19 else None
+    if body is None or line_id not in {line["lineId"] for line in loads(body)["lines"]}:
+        raise Refusal(404, "LINE_UNKNOWN", "there is no such line")
     return json_response(body)

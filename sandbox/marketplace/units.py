@@ -112,8 +112,8 @@ def _chosen(
     chosen: Chosen = []
     meant: list[Json] = []
     short = None
-    for line_id, want in (wanted or {line["lineId"]: None for line in body["lines"]}).items():
-        line = line_of(body, line_id)
+    for line_id in wanted or [line["lineId"] for line in body["lines"]]:
+        line, want = line_of(body, line_id), wanted.get(line_id)
         units = _named(line, want.numbers) if want else _units(line)
         free = [unit for unit in units if unit["state"] == state]
         free.sort(key=lambda unit: -unit["number"] if from_the_back else unit["number"])

@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from order_integration.channels.commands import ChannelConnection, GetOrders, GetUpdatedOrderItems, Window, WindowOn
+from order_integration.channels.commands import (
+    ChannelConnection,
+    CheckOrders,
+    GetCancellationRequests,
+    GetCancelledOrders,
+    GetChannelConfSchema,
+    GetOrders,
+    GetUpdatedOrderItems,
+    SendUpdatedOrders,
+    UpdateCancellationRequest,
+    Window,
+    WindowOn,
+)
 from order_integration.channels.marketplace import CONNECTOR
 from order_integration.channels.marketplace.mapping import order_dto
 from order_integration.channels.marketplace.settings import MarketplaceSettings
@@ -31,6 +43,16 @@ YESTERDAY = Window(NOW - DAY, NOW)
 # Only Omnitron, or a look at all records together, can tell these.
 SEEN_LATER = {"product_unknown", "carrier_unknown", "country_unknown", "city_unknown", "township_unknown"}
 SEEN_LATER |= {"conflict", "number_taken"}
+COMMANDS = (
+    GetOrders,
+    SendUpdatedOrders,
+    CheckOrders,
+    GetCancelledOrders,
+    GetUpdatedOrderItems,
+    GetCancellationRequests,
+    UpdateCancellationRequest,
+    GetChannelConfSchema,
+)
 
 
 @dataclass
@@ -215,11 +237,11 @@ def test_an_unknown_setting_is_refused_by_name():
         command(carrier_codes={})
 
 
-def test_what_it_can_not_do_is_said():
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_it_has_every_command(kind):
     made = CONNECTOR(channel(), ChannelConnection("https://market.example", password="key"))
 
-    with pytest.raises(ConfigurationError, match="GetUpdatedOrderItems"):
-        made.command(GetUpdatedOrderItems)
+    assert isinstance(made.command(kind), kind)
 
 
 @pytest.mark.parametrize("body", ["[]", '{"orders": null}', '{"items": []}'])

@@ -187,3 +187,10 @@ def test_an_invoice_of_the_marketplace_stands_at_the_order_and_its_units(api):
     assert after["invoiceNo"] == "KRV-F2"
     assert after["changedAtMs"] > before
     refused(api.http.post("/admin/orders/1/invoice", json={"number": "X"}), 404, "ORDER_UNKNOWN")
+
+
+def test_a_line_leads_to_its_order(api):
+    assert api.http.get(f"/api/lines/{api.line}").json() == api.shown()
+    for stranger in ("none", "1-1", f"{api.order}-99", "9" * 30):
+        refused(api.http.get(f"/api/lines/{stranger}"), 404, "LINE_UNKNOWN")
+    assert api.http.get(f"/api/lines/{api.line}", headers={"X-Api-Key": "wrong"}).status_code == 401

@@ -1,8 +1,14 @@
 """The connector: how the marketplace knows us, and which commands there are."""
 
 from order_integration.channels.commands import Connector
+from order_integration.channels.marketplace.cancellations import MarketplaceGetCancelledOrders
+from order_integration.channels.marketplace.claims import MarketplaceGetCancellationRequests
+from order_integration.channels.marketplace.decisions import MarketplaceUpdateCancellationRequest
+from order_integration.channels.marketplace.feeds import MarketplaceCheckOrders
+from order_integration.channels.marketplace.items import MarketplaceGetUpdatedOrderItems
 from order_integration.channels.marketplace.orders import MarketplaceGetOrders
 from order_integration.channels.marketplace.settings import MarketplaceSettings
+from order_integration.channels.marketplace.shipments import MarketplaceSendUpdatedOrders
 from order_integration.errors import ConfigurationError
 from order_integration.transport import Auth, FixedHeaders
 
@@ -11,7 +17,15 @@ class MarketplaceConnector(Connector):
     """One seller's account. The connection's password is the API key."""
 
     Settings = MarketplaceSettings
-    commands = (MarketplaceGetOrders,)
+    commands = (
+        MarketplaceGetOrders,
+        MarketplaceSendUpdatedOrders,
+        MarketplaceCheckOrders,
+        MarketplaceGetCancelledOrders,
+        MarketplaceGetUpdatedOrderItems,
+        MarketplaceGetCancellationRequests,
+        MarketplaceUpdateCancellationRequest,
+    )
 
     def auth(self) -> Auth:
         """The key, in a header of its own.

@@ -7,9 +7,8 @@ from typing import Any
 
 from order_integration.channels.commands import bad_record
 from order_integration.channels.marketplace.settings import MarketplaceSettings
+from order_integration.channels.marketplace.units import quantity_of, unit_id
 from order_integration.dto import (
-    UNIT_SEPARATOR,
-    UNITS_AT_MOST,
     AddressDto,
     ChannelCreateOrderDto,
     ChannelOrderDto,
@@ -105,10 +104,10 @@ def _address(address: Row, buyer: Row) -> AddressDto:
 
 def _units(line: Row, currency: str) -> Iterator[OrderItemDto]:
     """A line's units, each an item of its own: they are shipped, cancelled and returned one by one."""
-    units = _quantity(line["quantity"])
+    units = quantity_of(line["quantity"])
     for number, discount in enumerate(allotted(_money(line["discount"]), units, minor_unit(currency)), start=1):
         yield OrderItemDto(
-            remote_id=f"{line['lineId']}{UNIT_SEPARATOR}{number}",
+            remote_id=unit_id(line["lineId"], number),
             product=line["sku"],
             price_currency=currency,
             price=line["unitPrice"],
@@ -118,12 +117,6 @@ def _units(line: Row, currency: str) -> Iterator[OrderItemDto]:
             tracking_number=line.get("trackingNo"),
             extra_field={"line": line["lineId"], "units": units, "barcode": line.get("barcode")},
         )
-
-
-def _quantity(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= UNITS_AT_MOST:
-        raise bad_record("lines.quantity", f"not a number of units between 1 and {UNITS_AT_MOST}")
-    return value
 
 
 def _money(value: Any) -> Decimal:
