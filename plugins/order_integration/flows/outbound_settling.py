@@ -29,7 +29,8 @@ def table_of(sents: Iterable[Sent]) -> Row:
     """The run's table: counts alone. due = succeeded + failed + left out + handed over + waiting."""
     all_of_them = list(sents)
     states = Counter(sent.state for sent in all_of_them)
-    reasons = Counter(sent.failed_reason_type for sent in all_of_them if sent.failed_reason_type)
+    failed = (sent for sent in all_of_them if sent.state is State.FAILED)
+    reasons = Counter(sent.failed_reason_type for sent in failed if sent.failed_reason_type)
     went = states[State.SUCCEEDED] + states[State.FAILED] + states[State.HANDED_OVER]
     return {
         "due": len(all_of_them),
