@@ -44,6 +44,9 @@ class Shop:
     publishable_key: str
     shipping_option_ids: list[str]
     variants: list[Json]  # {id, sku}
+    location_id: str
+    return_option_id: str
+    return_reasons: list[Json]  # {id, value}
 
 
 def seed(admin: Api) -> Shop:
@@ -76,13 +79,23 @@ def seed(admin: Api) -> Shop:
     _taxes(admin, products)
     _stock(admin, location)
     _promotions(admin)
-    for value, label in RETURN_REASONS:
+    reasons = [
         admin.ensure("/admin/return-reasons", "return_reasons", "value", {"value": value, "label": label})
+        for value, label in RETURN_REASONS
+    ]
     variants = sorted(
         ({"id": variant["id"], "sku": variant["sku"]} for product in products for variant in product["variants"]),
         key=lambda variant: variant["sku"],
     )
-    return Shop(region["id"], _publishable_key(admin, channel["id"]), options, variants)
+    return Shop(
+        region["id"],
+        _publishable_key(admin, channel["id"]),
+        options[:-1],
+        variants,
+        location,
+        options[-1],
+        [{"id": reason["id"], "value": reason["value"]} for reason in reasons],
+    )
 
 
 def prices_include_tax(admin: Api, inclusive: bool) -> None:
@@ -129,7 +142,7 @@ def _shipping_profile(admin: Api) -> str:
 
 
 def _shipping_options(admin: Api, zone: str, profile: str) -> list[str]:
-    """The ids of the carriers a shopper can choose; the return option is made beside them."""
+    """The ids of the carriers a shopper can choose, and of the way back as the last one."""
     wanted = [(name, price, "false") for name, price in SHIPPING_OPTIONS] + [("İade Kargo", 0, "true")]
     ids = []
     for name, price, is_return in wanted:
@@ -147,7 +160,7 @@ def _shipping_options(admin: Api, zone: str, profile: str) -> list[str]:
             ],
         }
         ids.append(admin.ensure("/admin/shipping-options", "shipping_options", "name", option)["id"])
-    return ids[: len(SHIPPING_OPTIONS)]
+    return ids
 
 
 def _product(admin: Api, product: Product, channel_id: str, profile: str) -> Json:

@@ -30,11 +30,12 @@ class Medusa:
 
     def install(self) -> bool:
         """The pinned packages; False when they are there already. An install that was cut off is done again."""
+        shutil.rmtree(self._project / "src", ignore_errors=True)
+        shutil.copytree(PROJECT, self._project, dirs_exist_ok=True)  # our own code may be newer than the packages
         stamp = self._project / "node_modules" / ".whole"
         if stamp.exists() and stamp.read_text() == _version():
             return False
         shutil.rmtree(self._project / "node_modules", ignore_errors=True)
-        shutil.copytree(PROJECT, self._project, dirs_exist_ok=True)
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--prefer-offline"]
         self._run([self._tools.npm, "install", *options], dict(os.environ), "npm install")
         stamp.write_text(_version())

@@ -49,6 +49,9 @@ def up(home: Path, port: int, postgres_port: int, orders: int) -> Json:
                 "pids": {daemon.name: daemon.pid() for daemon in (postgres.daemon, medusa.daemon)},
                 "orders": len(placed_numbers(admin)),
                 "variants": shop.variants,
+                "location_id": shop.location_id,
+                "return_option_id": shop.return_option_id,
+                "return_reasons": shop.return_reasons,
             }
 
 

@@ -3,8 +3,14 @@
 import base64
 
 from order_integration.channels.commands import Connector
+from order_integration.channels.medusa.cancels import MedusaGetCancelledOrders
+from order_integration.channels.medusa.decisions import MedusaUpdateCancellationRequest
+from order_integration.channels.medusa.feeds import MedusaCheckOrders
+from order_integration.channels.medusa.item_updates import MedusaGetUpdatedOrderItems
 from order_integration.channels.medusa.orders import MedusaGetOrders
+from order_integration.channels.medusa.returns import MedusaGetCancellationRequests
 from order_integration.channels.medusa.settings import MedusaSettings
+from order_integration.channels.medusa.updates import MedusaSendUpdatedOrders
 from order_integration.errors import ConfigurationError
 from order_integration.transport import Auth, FixedHeaders
 
@@ -15,7 +21,15 @@ class MedusaConnector(Connector):
     """One Medusa server. The connection's password is a secret API key of it."""
 
     Settings = MedusaSettings
-    commands = (MedusaGetOrders,)
+    commands = (
+        MedusaGetOrders,
+        MedusaSendUpdatedOrders,
+        MedusaCheckOrders,
+        MedusaGetCancelledOrders,
+        MedusaGetUpdatedOrderItems,
+        MedusaGetCancellationRequests,
+        MedusaUpdateCancellationRequest,
+    )
 
     def auth(self) -> Auth:
         """The key stands where a user name would, with an empty password.
