@@ -193,6 +193,19 @@ def load_channels(path: Path | None = None) -> Channels:
     return {str(name): _channel(str(name), entry) for name, entry in entries.items()}
 
 
+def configured(name: str) -> ChannelConfig:
+    """The channel's settings as they are now.
+
+    Raises ConfigurationError when they are gone or can't be used.
+    """
+    channel = load_channels().get(name)
+    if channel is None:
+        raise ConfigurationError(f"channel {name} is not in the channel file any more")
+    if isinstance(channel, BrokenChannel):
+        raise ConfigurationError(channel.sentence)
+    return channel
+
+
 def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
     if twice := _twice(entry):
         return BrokenChannel(_safe(name), f"channel {name}: {twice}")

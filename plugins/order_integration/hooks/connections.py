@@ -16,11 +16,26 @@ def connection(conn_id: str) -> Connection:
     Raises ConfigurationError where it is missing, or is of another type.
     """
     try:
-        found = BaseHook.get_connection(conn_id)
+        return _checked(BaseHook.get_connection(conn_id), conn_id)
     except AirflowNotFoundException as error:
-        raise ConfigurationError(
-            f"there is no Airflow connection {conn_id!r}: create it with type HTTP, host, login and password"
-        ) from error
+        raise _missing(conn_id) from error
+
+
+async def connection_of_trigger(conn_id: str) -> Connection:
+    """The same where nothing may block: in a trigger."""
+    try:
+        return _checked(await BaseHook.aget_connection(conn_id), conn_id)
+    except AirflowNotFoundException as error:
+        raise _missing(conn_id) from error
+
+
+def _missing(conn_id: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no Airflow connection {conn_id!r}: create it with type HTTP, host, login and password"
+    )
+
+
+def _checked(found: Connection, conn_id: str) -> Connection:
     if found.conn_type not in {"http", "https"}:
         raise ConfigurationError(f"connection {conn_id!r} is of type {found.conn_type!r}; it must be HTTP")
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
-from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
+from order_integration.channels.registry import ChannelConfig, configured
 from order_integration.errors import ConfigurationError, ContractError, RetriableError
 from order_integration.staging import URL_VARIABLE, Folder, Staging
 
@@ -51,19 +51,6 @@ def staging() -> Staging:
     """
     home = os.path.expanduser(os.environ.get("AIRFLOW_HOME", "~/airflow"))  # noqa: PTH111
     return Staging(os.environ.get(URL_VARIABLE, f"file://{home}/order_integration/staging"))
-
-
-def configured(name: str) -> ChannelConfig:
-    """The channel's settings as they are now.
-
-    Raises ConfigurationError when they are gone or can't be used.
-    """
-    channel = load_channels().get(name)
-    if channel is None:
-        raise ConfigurationError(f"channel {name} is not in the channel file any more")
-    if isinstance(channel, BrokenChannel):
-        raise ConfigurationError(channel.sentence)
-    return channel
 
 
 class FlowOperator(BaseOperator):

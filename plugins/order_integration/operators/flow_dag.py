@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_parsing_context, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, CronTriggerTimetable, Param, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
@@ -13,6 +13,7 @@ from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, Retry
 LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left, settle too
 LONGEST_TASK = timedelta(hours=2)
 RUNS_AT_ONCE = 2
+ALL_BUT_BACKFILL = ("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
 BEFORE_ALL_WINDOWS = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in UTC; a broken channel has no date of its own
 
 
@@ -71,6 +72,30 @@ def by_hand(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
         "tags": {flow, channel.name, "order_integration"},
         "default_args": _task_policies(channel),
     }
+
+
+def outbound(flow: str, channel: ChannelConfig, doc: str, **params: Param) -> dict[str, Any]:
+    """What the DAGs of flows that drain what is due have in common: there is nothing to catch up on, or to backfill."""
+    return {
+        "dag_id": dag_id(flow, channel.name),
+        "description": f"{doc.strip().splitlines()[0]} Channel: {channel.name}.",
+        "doc_md": doc,
+        "schedule": CronTriggerTimetable(channel.schedule, timezone=channel.timezone),
+        "start_date": channel.active_from,
+        "catchup": False,
+        "max_active_runs": 1,  # what is registered as open when a run begins is nobody's
+        "allowed_run_types": ALL_BUT_BACKFILL,
+        "dagrun_timeout": LONGEST_RUN,
+        "tags": {flow, channel.name, "order_integration"},
+        "default_args": _task_policies(channel),
+        "params": params,
+    }
+
+
+def is_sync(channel: ChannelConfig) -> Param:
+    """A run by hand may ask for the other way."""
+    text = "Whether the channel is asked to answer at once. One that answers with a job is waited for all the same."
+    return Param(channel.is_sync, text, type="boolean", title="Synchronous")
 
 
 def _moment(title: str, description: str) -> Param:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from order_integration.channels.registry import ChannelConfig
+from order_integration.channels.registry import ChannelConfig, configured
 from order_integration.errors import LockedError, RetriableError
-from order_integration.operators.base import FlowOperator, configured, is_last_try, now, run_key, staging, tries_before
+from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging, tries_before
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 

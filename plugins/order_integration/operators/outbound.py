@@ -3,15 +3,14 @@
 A flow's module has `CONTENT_TYPE`, `fetch`, `transform` and `send`; settling is the same for all of them.
 """
 
-from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import ChannelConfig
-from order_integration.errors import LockedError
 from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
+from order_integration.operators.lock_wait import WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from order_integration.flows.outbound import Sending
 
 IS_SYNC = "is_sync"  # a param of DAGs whose channel may answer later
-LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
-LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run
 
 
 class OutboundOperator(FlowOperator):
@@ -88,7 +85,7 @@ class Transform(OutboundOperator):
         return {**counts, "folder": folder.path, "fetched": fetched.path}
 
 
-class Send(OutboundOperator):
+class Send(OutboundOperator, WaitsForLock):
     """Hand over to the channel, in one batch request that ends whatever happens."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
@@ -106,28 +103,6 @@ class Send(OutboundOperator):
             sending = self.sending(context, channel, omnitron, ready.path)
             said = await self.steps.send(sending, connector, ready, how)
         return {"folder": sending.folder.path, **said, "ready": ready.path}
-
-    def execute(self, context: "Context", waiting_since: str | None = None) -> Any:
-        """Like any step; but while somebody else's batch request is in the way, wait without a slot or a try."""
-        try:
-            return super().execute(context)
-        except LockedError as error:
-            since = datetime.fromisoformat(waiting_since) if waiting_since else now()
-            if now() - since > LOCK_PATIENCE:
-                raise AirflowFailException(f"{error}; waited since {since.isoformat(timespec='minutes')}") from error
-            self._wait(error, since)
-
-    def _wait(self, error: LockedError, since: datetime) -> None:
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
-
-        self.log.warning("waiting since %s: %s", since.isoformat(timespec="seconds"), error)
-        self.defer(
-            trigger=TimeDeltaTrigger(LOCK_POLL), method_name="resume", kwargs={"waiting_since": since.isoformat()}
-        )
-
-    def resume(self, context: "Context", event: object = None, *, waiting_since: str) -> Any:  # noqa: ARG002
-        """Called by Airflow after the wait."""
-        return self.execute(context, waiting_since)
 
 
 class Settle(OutboundOperator):

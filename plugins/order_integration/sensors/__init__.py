@@ -1,0 +1,1 @@
+"""Steps that wait for the other side."""

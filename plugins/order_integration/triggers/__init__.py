@@ -1,0 +1,1 @@
+"""What waits in the triggerer; nothing in here may block."""
