@@ -4,8 +4,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from order_integration.channels.commands import Connector, GetOrders, Record, Window
-from order_integration.dto import ChannelCreateOrderDto
+from order_integration.channels.commands import (
+    Connector,
+    GetCancellationRequests,
+    GetCancelledOrders,
+    GetOrders,
+    GetUpdatedOrderItems,
+    Record,
+    Window,
+)
+from order_integration.dto import (
+    CancellationRequestDto,
+    CancelOrderDto,
+    ChannelCreateOrderDto,
+    ChannelUpdateOrderItemDto,
+)
 
 NOON = datetime.fromisoformat("2026-01-05T12:00:00+03:00")
 
@@ -30,6 +43,111 @@ class Shelf(Connector):
 
     commands = (ShelfGetOrders,)
     orders: ClassVar[list[Record]] = []
+
+
+class ShelfGetUpdatedOrderItems(GetUpdatedOrderItems):
+    """What is new of the items on the shelf."""
+
+    def send_request(self, data: Window) -> Iterator[list[Record]]:
+        yield list(NewsShelf.items)
+
+    def record_time(self, record: Record) -> datetime:
+        return datetime.fromisoformat(record["changed"])
+
+    def normalize_response(self, response: Record) -> ChannelUpdateOrderItemDto:
+        return ChannelUpdateOrderItemDto.model_validate(response["dto"])
+
+
+class AskedGetUpdatedOrderItems(ShelfGetUpdatedOrderItems):
+    """The same, which can be asked for one item."""
+
+    async def get_by_key(self, key: str) -> Record | None:
+        answer = NewsShelf.shown[key]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class ShelfGetCancellationRequests(GetCancellationRequests):
+    """What shoppers want to bring back."""
+
+    def send_request(self, data: Window) -> Iterator[list[Record]]:
+        yield list(NewsShelf.requests)
+
+    def record_time(self, record: Record) -> datetime:
+        return datetime.fromisoformat(record["changed"])
+
+    def normalize_response(self, response: Record) -> CancellationRequestDto:
+        return CancellationRequestDto.model_validate(response["dto"])
+
+
+class ShelfGetCancelledOrders(GetCancelledOrders):
+    """What is cancelled of the orders on the shelf."""
+
+    def send_request(self, data: Window) -> Iterator[list[Record]]:
+        yield [row for row in CancelShelf.cancels if data.start <= self.record_time(row) < data.end]
+
+    def record_time(self, record: Record) -> datetime:
+        return datetime.fromisoformat(record["changed"])
+
+    def normalize_response(self, response: Record) -> CancelOrderDto:
+        return CancelOrderDto.model_validate(response["dto"])
+
+
+class CancelShelf(Shelf):
+    """`connector: tests.shelf:CancelShelf`."""
+
+    commands = (ShelfGetOrders, ShelfGetCancelledOrders)
+    cancels: ClassVar[list[Record]] = []
+
+
+class NewsShelf(Shelf):
+    """`connector: tests.shelf:NewsShelf`. Pages of all there is, whatever the window."""
+
+    commands = (ShelfGetOrders, ShelfGetUpdatedOrderItems, ShelfGetCancellationRequests)
+    items: ClassVar[list[Record]] = []
+    requests: ClassVar[list[Record]] = []
+    shown: ClassVar[dict[str, Any]] = {}  # what `get_by_key` answers, or raises
+
+    @classmethod
+    def start_again(cls) -> None:
+        """No news."""
+        cls.items.clear()
+        cls.requests.clear()
+        cls.shown.clear()
+
+
+class AskedShelf(NewsShelf):
+    """`connector: tests.shelf:AskedShelf`."""
+
+    commands = (ShelfGetOrders, AskedGetUpdatedOrderItems, ShelfGetCancellationRequests)
+
+
+def news(remote_id: str, *, minutes: int = 0, key: str = "", **own: Any) -> Record:
+    """News of an item, `minutes` after noon; `modified_at` only where it is said."""
+    moment = (NOON + timedelta(minutes=minutes)).isoformat()
+    return {"id": key or remote_id, "changed": moment, "dto": {"remote_id": remote_id, **own}}
+
+
+def cancel(key: str, *units: str, minutes: int = 0, reason: str = "late", **own: Any) -> Record:
+    """All that is cancelled of an order by now: an item id as often as its units are."""
+    moment = (NOON + timedelta(minutes=minutes)).isoformat()
+    dto = {"order": key, "cancel_items": list(units), "reasons": dict.fromkeys(units, reason), **own}
+    return {"id": key, "changed": moment, "dto": dto}
+
+
+def request(remote_id: str, item: str, *, minutes: int = 0, key: str = "", **own: Any) -> Record:
+    """A shopper wants to bring an item back."""
+    dto = {
+        "remote_id": remote_id,
+        "order_item": item,
+        "reason": "size",
+        "description": "Ayşe'nin kolu kısa geldi",
+        "cancellation_type": "refund",
+        **own,
+    }
+    moment = (NOON + timedelta(minutes=minutes)).isoformat()
+    return {"id": key or f"{remote_id}|{item}", "changed": moment, "dto": dto}
 
 
 def customer(name: str = "ayse", **own: Any) -> dict[str, Any]:

@@ -78,13 +78,7 @@ class Orders:
 
     async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
         """Orders, many a call."""
-        found: dict[int, Row] = {}
-        wanted = set(pks)
-        for some in slices(sorted(wanted), IN_LIST):
-            query = {"pk__in": ",".join(map(str, some))}
-            rows = await self.omnitron.rows(self.omnitron.at("orders/"), query, sure=lambda row: id_of(row) in wanted)
-            found |= {id_of(row): row for row in rows}
-        return found
+        return await orders_by_pk(self.omnitron, pks)
 
     async def links(self, row: Row) -> list[Link]:
         """The links of an order and all its items; the channel's ids stand in their `extra_field`."""
@@ -178,6 +172,17 @@ def provenance(extra_field: Row) -> Row:
     """What we wrote about an order's origin; under the same key, another client may have written anything."""
     said = extra_field.get(PROVENANCE)
     return said if isinstance(said, dict) else {}
+
+
+async def orders_by_pk(omnitron: Omnitron, pks: Iterable[int]) -> dict[int, Row]:
+    """Orders, many a call; what is gone is left out."""
+    found: dict[int, Row] = {}
+    wanted = set(pks)
+    for some in slices(sorted(wanted), IN_LIST):
+        query = {"pk__in": ",".join(map(str, some))}
+        rows = await omnitron.rows(omnitron.at("orders/"), query, sure=lambda row: id_of(row) in wanted)
+        found |= {id_of(row): row for row in rows}
+    return found
 
 
 async def exists(omnitron: Omnitron, content_type: str, pk: int) -> bool:
