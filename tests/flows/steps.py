@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -69,8 +69,9 @@ class Steps:
     lock_waits: tuple[float, ...] = ()
     runs: int = 0
     attempts: int = 0
-    # As in the DAG: settle runs once at a time (max_active_tis_per_dag).
+    # As in the DAG: settle runs once at a time (max_active_tis_per_dag), and so does a push in one chunk.
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pushing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def spec(self) -> Inbound[Any]:
@@ -143,7 +144,8 @@ class Steps:
 
         left: Folder | None = None
         try:
-            return await in_tries(tries, attempt)
+            async with self.pushing if self.spec.one_chunk else nullcontext():
+                return await in_tries(tries, attempt)
         except IntegrationError:  # a failed task: settle runs all the same
             return left
 
