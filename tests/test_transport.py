@@ -192,6 +192,7 @@ def test_a_read_is_repeated_when_its_answer_was_lost(server: Server, fault: dict
     assert len(server.statuses()) == 2
 
 
+@pytest.mark.defect("O5")
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 def test_a_write_is_not_repeated_when_its_answer_was_lost(server: Server, fault: dict[str, Any]) -> None:
     server.fault(**fault, times=1)
@@ -208,6 +209,7 @@ def test_a_write_that_may_be_repeated_is(server: Server) -> None:
     assert len(server.statuses()) == 2
 
 
+@pytest.mark.defect("S5")
 def test_tries_come_to_an_end(server: Server) -> None:
     server.fault("status", status=500)
 
@@ -216,6 +218,7 @@ def test_tries_come_to_an_end(server: Server) -> None:
     assert server.statuses() == [500] * 3
 
 
+@pytest.mark.defect("S4")
 def test_a_slow_answer_is_a_lost_one(server: Server) -> None:
     server.fault("latency", seconds=5, times=1)
     with pytest.raises(UnknownOutcomeError):
@@ -274,6 +277,7 @@ def test_a_server_that_is_not_there_at_all_was_surely_not_reached() -> None:
     assert not isinstance(caught.value, UnknownOutcomeError)
 
 
+@pytest.mark.defect("S2")
 def test_a_server_that_asks_to_wait_is_asked_again_even_for_a_write(server: Server) -> None:
     server.fault("status", status=429, headers={"Retry-After": "0.01"}, times=2)
 
@@ -400,6 +404,7 @@ def test_what_is_no_number_is_no_json_either_way(text: str) -> None:
             dumps({"a": number})
 
 
+@pytest.mark.defect("O4")
 def test_money_goes_over_the_wire_and_back_to_the_last_digit(server: Server) -> None:
     body = {"a": Decimal("0.10"), "b": Decimal("12345678901234567890.12345678"), "text": "0.10 İı 👩‍👩‍👧"}
 
@@ -497,6 +502,7 @@ def test_messages_are_read_as_a_text_or_as_a_list(body: Any, messages: list[str]
     assert (error.messages(), error.code) == (messages, "")
 
 
+@pytest.mark.defect("S3")
 def test_refusals_are_understood_even_when_they_are_not_json(server: Server) -> None:
     server.fault("status", status=404, body="<html>not here</html>")
 

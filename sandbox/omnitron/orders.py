@@ -61,6 +61,8 @@ ITEM: Fields = {
     "stock_list": Field("int", null=True, ref="stock_lists"),
     "tracking_number": Field(null=True, max=256),
     "carrier_shipping_code": Field(null=True, max=256),
+    "invoice_number": Field(null=True, max=128),
+    "invoice_date": Field("date", null=True),
     "discount_amount": Field("money", default=ZERO),
     "retail_price": Field("money", default=ZERO),
     "attributes": Field("object", default={}),

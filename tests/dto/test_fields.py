@@ -112,6 +112,7 @@ def test_a_time_keeps_its_instant_through_staging() -> None:
     assert again.created_at.isoformat() == "2026-10-25T02:30:00.123456+01:00"
 
 
+@pytest.mark.defect("O18")
 @pytest.mark.parametrize(
     ("kind", "content", "name", "limit"),
     [

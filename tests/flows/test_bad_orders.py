@@ -86,6 +86,7 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.defect("O10", "O16", "O17")
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_order_is_quarantined_with_its_reason_and_all_others_arrive(
     steps: Steps, back_office: BackOffice, shelf, kind: str
@@ -110,6 +111,7 @@ def test_a_bad_order_is_quarantined_with_its_reason_and_all_others_arrive(
     assert [event["level"] for event in back_office.rows("operational_events")] == ["error"]
 
 
+@pytest.mark.defect("B4", "B5", "O1", "O10")
 def test_all_kinds_of_bad_orders_in_one_run_stop_no_good_one(steps: Steps, back_office: BackOffice, shelf) -> None:
     bad = []
     for number, (_, _, record) in enumerate(BAD.values()):
@@ -167,6 +169,7 @@ def test_a_city_is_found_however_it_is_spelled(steps: Steps, shelf, spelling: st
     assert results(steps.run()) == {"created": 1}
 
 
+@pytest.mark.defect("O18")
 def test_long_free_text_is_cut_and_the_merchant_is_told(steps: Steps, back_office: BackOffice, shelf) -> None:
     long = address("1", notes="ğ" * 600, title="t" * 129)
     shelf(order("1", notes="ü" * 321, gift_box_note="ö" * 161, billing_address=long))
@@ -292,6 +295,7 @@ def test_a_number_of_an_order_of_an_earlier_run_stays_with_it(steps: Steps, back
     assert set(back_office.linked("order")) == {"2"}
 
 
+@pytest.mark.defect("G1")
 def test_nobody_s_data_is_in_reports_outcomes_or_logs(
     steps: Steps, back_office: BackOffice, shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -348,6 +352,7 @@ def said(steps: Steps, run: str) -> list[Any]:
     return [(o.sentence, o.field, o.masked, o.cuts, o.location) for o in steps.outcomes(folder)]
 
 
+@pytest.mark.defect("B16")
 def test_a_run_of_an_empty_window_is_whole(steps: Steps, back_office: BackOffice, shelf) -> None:
     shelf(order("1"))
 
@@ -390,6 +395,7 @@ def test_a_settle_that_is_tried_again_still_counts_its_new_ones_and_tells_of_eac
     assert len(set(codes)) == 51
 
 
+@pytest.mark.defect("G2")
 def test_reports_that_could_not_be_written_are_left_to_the_next_run(
     steps: Steps, back_office: BackOffice, shelf
 ) -> None:

@@ -128,6 +128,7 @@ def test_links_that_are_written_one_by_one_survive_a_lost_answer(steps: Steps, b
     assert {remote_id for _, remote_id in has_links(back_office, None)} == {"1", "2", "1-1/1", "1-1/2", "2-1/1"}
 
 
+@pytest.mark.defect("B1")
 def test_a_batch_request_that_a_dead_try_left_empty_is_ended_by_the_next_settle(
     steps: Steps, back_office: BackOffice, shelf
 ) -> None:

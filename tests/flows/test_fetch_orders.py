@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from tests.conftest import BackOffice
 from tests.flows.steps import Steps, results
 from tests.shelf import customer, item, order
 
 
+@pytest.mark.defect("O4", "O14", "O19")
 def test_orders_arrive_with_their_customer_addresses_items_and_links(
     steps: Steps, back_office: BackOffice, shelf
 ) -> None:
@@ -29,6 +32,7 @@ def test_orders_arrive_with_their_customer_addresses_items_and_links(
     assert [batch["status"] for batch in back_office.rows("batch_requests")] == ["done"]
 
 
+@pytest.mark.defect("O3")
 def test_a_second_run_creates_nothing(steps: Steps, back_office: BackOffice, shelf) -> None:
     shelf(*(order(str(number), minutes=number) for number in range(5)))
     steps.run()

@@ -125,6 +125,7 @@ def test_a_push_that_was_killed_is_made_up_for_by_its_next_try(killed: Killed, b
     assert is_whole(back_office)
 
 
+@pytest.mark.defect("O2")
 @pytest.mark.parametrize("at", ["between an order and its links", "before another order"])
 def test_a_push_that_was_killed_for_good_is_made_up_for_by_the_next_run(
     killed: Killed, back_office: BackOffice, shelf, at: str
@@ -159,6 +160,7 @@ def test_a_settle_that_was_killed_is_made_up_for_by_its_next_try(killed: Killed,
     assert is_whole(back_office)
 
 
+@pytest.mark.defect("B1", "O2")
 @pytest.mark.parametrize("at", IN_SETTLE)
 def test_a_settle_that_was_killed_for_good_is_made_up_for_by_the_next_run(
     killed: Killed, back_office: BackOffice, at: str
@@ -174,6 +176,7 @@ def test_a_settle_that_was_killed_for_good_is_made_up_for_by_the_next_run(
     assert is_whole(back_office)
 
 
+@pytest.mark.defect("B1")
 def test_a_settle_that_was_killed_holds_its_lock_until_the_next_one_takes_it(
     killed: Killed, back_office: BackOffice
 ) -> None:

@@ -79,6 +79,7 @@ def recorded(office: BackOffice, home: Path, url: str) -> tuple[dict[str, Any], 
     return state_of(office), found
 
 
+@pytest.mark.defect("O5")
 @pytest.mark.parametrize(("fault", "times"), CASES)
 def test_whatever_answer_is_lost_everything_is_there_once(
     back_office: BackOffice, omnitron_url: str, tmp_path: Path, shelf, fault: str, times: int

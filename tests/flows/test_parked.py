@@ -61,6 +61,7 @@ def test_what_a_settle_without_omnitron_was_to_keep_is_kept(steps: Steps, back_o
     assert list(steps.quarantine.open_keys()) == ["3"]
 
 
+@pytest.mark.defect("O2")
 def test_what_a_push_created_is_linked_though_its_run_was_never_settled(
     steps: Steps, back_office: BackOffice, shelf
 ) -> None:

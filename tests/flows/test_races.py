@@ -25,6 +25,7 @@ async def at_once(*deployments: Steps, times: int = 1):
     return await asyncio.gather(*runs)
 
 
+@pytest.mark.defect("G3")
 @pytest.mark.parametrize("times", [2, 4])
 def test_a_window_that_is_run_twice_at_once_makes_every_order_once(
     steps: Steps, back_office: BackOffice, shelf, times: int
@@ -38,6 +39,7 @@ def test_a_window_that_is_run_twice_at_once_makes_every_order_once(
     assert everything_is_there_once(back_office, {str(number) for number in range(12)}, 3)
 
 
+@pytest.mark.defect("G3")
 def test_two_deployments_at_once_make_every_order_once(
     back_office: BackOffice, omnitron_url: str, tmp_path: Path, shelf
 ) -> None:

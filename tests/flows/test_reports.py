@@ -115,6 +115,7 @@ def test_a_parked_one_that_turns_out_bad_moves_to_quarantine(steps: Steps, back_
     assert "Kanarya" not in str(back_office.rows("error_reports"))
 
 
+@pytest.mark.defect("B5", "O1")
 def test_an_order_that_omnitron_refuses_stops_no_other(steps: Steps, back_office: BackOffice, shelf) -> None:
     shelf(*orders("1", "2", "3"))
     back_office.fault("POST", "/create_orders/$", "status", status=400, body={"order": {"notes": ["No."]}})
@@ -125,6 +126,7 @@ def test_an_order_that_omnitron_refuses_stops_no_other(steps: Steps, back_office
     assert dict(balance.reasons) == {"refused": 1}
 
 
+@pytest.mark.defect("B4", "O1")
 @pytest.mark.parametrize("path", ["/customers/$", "/addresses/$"])
 def test_a_buyer_that_omnitron_refuses_stops_no_other(steps: Steps, back_office: BackOffice, shelf, path: str) -> None:
     shelf(*orders("1", "2", "3"))
@@ -136,6 +138,7 @@ def test_a_buyer_that_omnitron_refuses_stops_no_other(steps: Steps, back_office:
     assert dict(balance.reasons) == {"refused": 1}
 
 
+@pytest.mark.defect("O25")
 @pytest.mark.parametrize("path", ["/customers/$", "/order_items/$", "/townships/$", "/integration_actions/$"])
 def test_a_look_up_that_is_refused_loses_no_order(steps: Steps, back_office: BackOffice, shelf, path: str) -> None:
     shelf(*orders("1", "2", "3"))

@@ -82,6 +82,7 @@ def test_done_twice_is_done(ask: Ask, back_office: BackOffice) -> None:
     assert status(back_office, batch) == "done"
 
 
+@pytest.mark.defect("B12")
 def test_another_end_than_the_wanted_one_is_reported(ask: Ask, back_office: BackOffice) -> None:
     batch = ask(create)
     back_office.post(f"/admin/batch_requests/{batch.pk}/fail").raise_for_status()
@@ -143,6 +144,7 @@ def test_a_commit_that_is_refused_without_a_lock_is_a_refusal(ask: Ask, back_off
     assert not isinstance(caught.value, LockedError)
 
 
+@pytest.mark.defect("B14")
 def test_objects_may_be_committed_in_two_goes(ask: Ask, back_office: BackOffice, steps: Steps, shelf: Any) -> None:
     shelf(order("1"), order("2", minutes=1))
     steps.run()

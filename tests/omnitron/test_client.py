@@ -42,6 +42,7 @@ def test_an_empty_list_is_one_call(ask: Ask, back_office: BackOffice) -> None:
     assert len(back_office.calls("GET", "/orders/")) == 1
 
 
+@pytest.mark.defect("S1")
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
 @pytest.mark.parametrize("page", [1, 2])
 def test_every_page_is_read_again_when_it_is_lost(ask: Ask, back_office: BackOffice, kind: str, page: int) -> None:
@@ -52,6 +53,7 @@ def test_every_page_is_read_again_when_it_is_lost(ask: Ask, back_office: BackOff
     assert len(back_office.calls("GET", "/cargos/")) == 3
 
 
+@pytest.mark.defect("S1")
 @pytest.mark.parametrize("page", [1, 2])
 def test_every_page_that_stays_lost_is_an_error_not_an_end(ask: Ask, back_office: BackOffice, page: int) -> None:
     back_office.told(cargos=many(150))
@@ -61,6 +63,7 @@ def test_every_page_that_stays_lost_is_an_error_not_an_end(ask: Ask, back_office
         ask(codes, tries=2)
 
 
+@pytest.mark.defect("S1")
 @pytest.mark.parametrize("page", [1, 2])
 def test_a_token_may_expire_on_any_page(ask: Ask, back_office: BackOffice, page: int) -> None:
     back_office.told(cargos=many(150))
@@ -113,6 +116,7 @@ def test_the_server_s_next_address_is_not_followed() -> None:
     assert asked == ["1", "2"]
 
 
+@pytest.mark.defect("O26")
 def test_an_ignored_filter_is_a_broken_contract(ask: Ask, back_office: BackOffice) -> None:
     back_office.told(cargos=many(3))
 
@@ -137,6 +141,7 @@ def test_our_own_filters_are_all_known(ask: Ask, back_office: BackOffice) -> Non
     assert back_office.get("/admin/ignored_filters").json() == []
 
 
+@pytest.mark.defect("G4")
 def test_a_channel_that_sleeps_or_is_not_there_is_a_wrong_setting(ask: Ask) -> None:
     assert ask(lambda o: o.channel())["name"] == "shelf"
     with pytest.raises(ConfigurationError, match="channel 3 is not active"):

@@ -159,6 +159,7 @@ def test_a_customer_of_another_channel_is_another_one(ask: Ask, back_office: Bac
 # How a customer is found ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.defect("O6")
 @pytest.mark.parametrize(
     ("conf", "identifier"),
     [
@@ -174,6 +175,7 @@ def test_the_channel_s_conf_says_how_a_customer_is_found(conf: Any, identifier: 
     assert identifier_of({"conf": conf}) == identifier
 
 
+@pytest.mark.defect("O6")
 def test_by_phone_another_email_is_the_same_customer(ask: Ask, back_office: BackOffice) -> None:
     [pk] = ask(news((customer(), NOW), identifier="phone_number"))
 
@@ -230,6 +232,7 @@ def test_a_change_that_would_make_two_customers_one_is_refused(ask: Ask, back_of
     assert "example.com" not in str(caught.value)
 
 
+@pytest.mark.defect("O5")
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
 def test_a_lost_answer_makes_no_second_customer(ask: Ask, back_office: BackOffice, kind: str) -> None:
     back_office.fault("POST", "/customers/", kind)
@@ -327,6 +330,7 @@ def test_an_address_arrives_whole(ask: Ask, back_office: BackOffice) -> None:
     assert (row["line"], row["address_type"]) == ("Moda Cd. 1", "customer")
 
 
+@pytest.mark.defect("O7")
 @pytest.mark.parametrize("as_list", [False, True])
 def test_an_address_that_is_there_is_found_by_its_hash(ask: Ask, back_office: BackOffice, *, as_list: bool) -> None:
     back_office.switch(duplicates_as_400_list=as_list)
@@ -337,6 +341,7 @@ def test_an_address_that_is_there_is_found_by_its_hash(ask: Ask, back_office: Ba
     assert len(back_office.rows("addresses")) == 1
 
 
+@pytest.mark.defect("O23")
 def test_the_same_content_is_posted_once_a_run(ask: Ask, back_office: BackOffice) -> None:
     pks = ask(addresses(address(), address(), address(city="istanbul"), address(line="Another 2")))
 
@@ -359,6 +364,7 @@ def test_equal_addresses_of_two_customers_are_two(ask: Ask, back_office: BackOff
     assert ask(addresses(address())) != ask(addresses(address(), who="fatma"))
 
 
+@pytest.mark.defect("O5")
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
 def test_a_lost_answer_makes_no_second_address(ask: Ask, back_office: BackOffice, kind: str) -> None:
     back_office.fault("POST", "/addresses/", kind)

@@ -72,6 +72,7 @@ def test_a_country_may_be_mapped(ask: Ask, back_office: BackOffice) -> None:
     assert names(back_office, ask(place(country="Turkiye Cum.")))[0] == "Türkiye"
 
 
+@pytest.mark.defect("O24")
 def test_a_mapped_city_of_another_country_is_not_taken(ask: Ask) -> None:
     with pytest.raises(LocationError) as caught:
         ask(place(country="DE", city="Stamboul"))
@@ -146,6 +147,7 @@ def test_no_filter_of_ours_is_ignored(ask: Ask, back_office: BackOffice) -> None
 # Carriers, stores, products ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.defect("O22")
 def test_a_carrier_is_found_by_its_code_and_asked_for_once(ask: Ask, back_office: BackOffice) -> None:
     async def story(omnitron: Omnitron) -> set[int]:
         lookups = Lookups(omnitron)
@@ -198,6 +200,7 @@ def product(remote_id: str) -> Any:
     return work
 
 
+@pytest.mark.defect("O21")
 @pytest.mark.parametrize("remote_id", ["P,1", "SKU-2", "İ ı"])
 def test_a_product_is_found_whatever_its_id_is_made_of(ask: Ask, back_office: BackOffice, remote_id: str) -> None:
     back_office.told(products=[{"channel": 1, "remote_id": remote_id, "sku": remote_id}])
@@ -212,6 +215,7 @@ def test_a_product_that_is_not_linked_is_unknown(ask: Ask) -> None:
     assert (caught.value.reason, caught.value.field) == (Reason.PRODUCT_UNKNOWN, "order_item.0.product")
 
 
+@pytest.mark.defect("O21")
 def test_a_product_that_is_linked_twice_is_ambiguous(ask: Ask, back_office: BackOffice) -> None:
     other = back_office.rows("integration_actions", remote_id__exact="SKU-2")[0]
     path = f"/api/v1/channel/1/integration_actions/{other['pk']}/"

@@ -75,6 +75,7 @@ def test_an_item_s_own_lists_win_over_the_catalog_s(ask: Ask, back_office: BackO
     assert (unit["price_list"], unit["stock_list"]) == (5, 6)
 
 
+@pytest.mark.defect("O20")
 def test_an_id_in_the_free_data_does_not_replace_the_order_s(ask: Ask, back_office: BackOffice) -> None:
     ask(creating(dto(extra_field={"id": "another"}, items=[item("1", extra_field={"id": "another"})])))
 
@@ -91,6 +92,7 @@ def test_money_arrives_with_no_more_digits_than_it_has(ask: Ask, back_office: Ba
     assert back_office.rows("orders")[0]["amount"] == "60.00"
 
 
+@pytest.mark.defect("O5")
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
 def test_a_lost_answer_creates_one_order_that_this_run_reports(ask: Ask, back_office: BackOffice, kind: str) -> None:
     back_office.fault("POST", "/create_orders/", kind)

@@ -49,11 +49,13 @@ def files(state: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(path.read_text())
 
 
+@pytest.mark.defect("L1", "L4")
 def test_twenty_processes_log_in_once(back_office: BackOffice, processes: Processes) -> None:
     assert processes() == [USER] * 20
     assert logins(back_office) == [200]
 
 
+@pytest.mark.defect("L1")
 def test_twenty_processes_with_a_wrong_password_try_it_once(back_office: BackOffice, processes: Processes) -> None:
     assert processes(password="wrong") == ["ConfigurationError"] * 20
     assert logins(back_office) == [400]
@@ -118,6 +120,7 @@ def test_neither_the_error_nor_the_file_knows_the_password(back_office: BackOffi
         assert b"hunter2" not in path.read_bytes()
 
 
+@pytest.mark.defect("L5")
 def test_the_file_is_its_owner_s_alone(back_office: BackOffice, url: str, state: Path) -> None:
     who(url, state)
 
@@ -127,6 +130,7 @@ def test_the_file_is_its_owner_s_alone(back_office: BackOffice, url: str, state:
     assert set(content) == {"token"}
 
 
+@pytest.mark.defect("L2")
 def test_an_expired_token_costs_one_log_in_for_all(back_office: BackOffice, url: str, state: Path) -> None:
     who(url, state)
     back_office.post("/admin/tokens/expire")
@@ -146,6 +150,7 @@ def test_many_calls_of_one_session_share_one_new_log_in(back_office: BackOffice,
     assert logins(back_office) == [200, 200]
 
 
+@pytest.mark.defect("L3", "L7")
 def test_users_and_hosts_never_share_a_token(back_office: BackOffice, url: str, state: Path) -> None:
     back_office.told(users=[{"username": "second", "password": "secret"}])
 
@@ -179,6 +184,7 @@ def test_a_throttled_log_in_that_names_no_time_is_not_hammered_either(
     assert logins(back_office) == [429]
 
 
+@pytest.mark.defect("L6")
 def test_a_log_in_server_that_fails_is_no_wrong_password(back_office: BackOffice, url: str, state: Path) -> None:
     back_office.fault("POST", "/auth/login/", "status", status=503, times=1)
 
@@ -187,6 +193,7 @@ def test_a_log_in_server_that_fails_is_no_wrong_password(back_office: BackOffice
     assert who(url, state) == [USER]
 
 
+@pytest.mark.defect("L6")
 @pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": None}, ["key"]])
 def test_a_log_in_without_a_key_is_a_broken_contract(back_office: BackOffice, url: str, state: Path, body: Any) -> None:
     back_office.fault("POST", "/auth/login/", "status", status=200, body=body)
