@@ -1,6 +1,7 @@
 """Telling the marketplace what was shipped and what arrived: order by order, or many as a feed."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from order_integration.channels.commands import SendUpdatedOrders
@@ -17,6 +18,13 @@ Needed = list[tuple[UpdatedOrderDto, list[Step]]]
 LARGEST_FEED = 1000  # lines; the marketplace refuses more
 CONFLICT = 409
 ALREADY = "the marketplace has it so already"
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """No answer came."""
+
+    error: RetriableError
 
 
 class MarketplaceSendUpdatedOrders(SendUpdatedOrders):
@@ -55,11 +63,11 @@ class MarketplaceSendUpdatedOrders(SendUpdatedOrders):
     ) -> list[T | Verdict]:
         """All orders at the same time; what befalls one is its own. Raises where no order got an answer at all."""
         answers = await together(_alone(order, do) for order in orders)
-        lost = [answer for answer in answers if isinstance(answer, RetriableError)]
+        lost = [answer for answer in answers if isinstance(answer, _Lost)]
         if lost and len(lost) == len(answers):
-            raise lost[0]
+            raise lost[0].error
         return [
-            _fail(order, "no answer of the marketplace") if isinstance(answer, RetriableError) else answer
+            _fail(order, "no answer of the marketplace") if isinstance(answer, _Lost) else answer
             for order, answer in zip(orders, answers, strict=True)
         ]
 
@@ -72,20 +80,21 @@ class MarketplaceSendUpdatedOrders(SendUpdatedOrders):
         return missing(order, known, self.settings.carriers)
 
     async def _tell(self, order: UpdatedOrderDto) -> Verdict:
-        try:
-            return await self._tell_missing(order)
-        except RefusedError as refused:
-            if refused.status != CONFLICT:
-                raise
-            return await self._tell_missing(order)  # what was refused may be there meanwhile: look again
-
-    async def _tell_missing(self, order: UpdatedOrderDto) -> Verdict:
+        """What is refused may be there meanwhile, by an answer that was lost or by somebody else: then look again."""
         steps = await self._missing(order)
-        for step in steps:
-            # Harmless twice: the units are named, and the second time they are not open any more.
-            path = f"api/orders/{order.remote_id}/{step.path}"
-            await self.http.call("POST", path, body=step.body, repeatable=True)
-        return _success(order, "" if steps else ALREADY)
+        message = "" if steps else ALREADY
+        while steps:
+            try:
+                for step in steps:
+                    # Harmless twice: the units are named, and the second time they are not open any more.
+                    path = f"api/orders/{order.remote_id}/{step.path}"
+                    await self.http.call("POST", path, body=step.body, repeatable=True)
+                break
+            except RefusedError as refused:
+                before, steps = steps, await self._missing(order)
+                if refused.status != CONFLICT or steps == before:
+                    raise
+        return _success(order, message)
 
     async def _feed(self, reference: str, needed: Needed, results: list[Verdict]) -> Submitted:
         """One feed, at most; an order that does not fit in any more is offered again."""
@@ -116,7 +125,7 @@ class MarketplaceSendUpdatedOrders(SendUpdatedOrders):
             return _feed_id(refused.body)
 
 
-async def _alone(order: UpdatedOrderDto, do: Callable[[UpdatedOrderDto], Awaitable[T]]) -> T | Verdict | RetriableError:
+async def _alone(order: UpdatedOrderDto, do: Callable[[UpdatedOrderDto], Awaitable[T]]) -> T | Verdict | _Lost:
     try:
         return await do(order)
     except RefusedError as refused:
@@ -124,7 +133,7 @@ async def _alone(order: UpdatedOrderDto, do: Callable[[UpdatedOrderDto], Awaitab
     except RecordError as error:
         return _fail(order, f"{error.field}: {error.sentence}")
     except RetriableError as error:
-        return error
+        return _Lost(error)
 
 
 def _words(refused: RefusedError) -> str:
