@@ -6,10 +6,10 @@ from typing import Any
 
 from order_integration.channels.commands import GetCancelledOrders, Record, WindowOn, bad_record
 from order_integration.channels.marketplace.mapping import moment
-from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like, together
+from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like, together, told
 from order_integration.channels.marketplace.units import unit_id
 from order_integration.dto import CancelOrderDto
-from order_integration.errors import ContractError, Reason
+from order_integration.errors import ContractError
 
 
 class MarketplaceGetCancelledOrders(WindowReader, GetCancelledOrders):
@@ -47,10 +47,10 @@ class MarketplaceGetCancelledOrders(WindowReader, GetCancelledOrders):
         with shaped_like("cancellation"):
             for one in response["cancellations"]:
                 for number in _numbers(one):
-                    reasons.setdefault(unit_id(one["lineId"], number), _reason(one))
+                    reasons.setdefault(unit_id(one["lineId"], number), told(one, "reasonCode"))
             modified_at = moment(response["changedAtMs"])
         return CancelOrderDto(
-            order=str(response["orderId"]), cancel_items=list(reasons), reasons=reasons, modified_at=modified_at
+            order=told(response, "orderId"), cancel_items=list(reasons), reasons=reasons, modified_at=modified_at
         )
 
     async def _total(self, order: Any) -> Record:
@@ -78,9 +78,3 @@ def _numbers(cancellation: Record) -> list[int]:
     if len(numbers) != cancellation["quantity"]:
         raise bad_record("unitNumbers", "not as many as quantity says")
     return numbers
-
-
-def _reason(cancellation: Record) -> str:
-    if not cancellation["reasonCode"]:
-        raise bad_record("reasonCode", "a cancel without a reason", Reason.FIELD_MISSING)
-    return str(cancellation["reasonCode"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from order_integration.channels.commands import GetCancellationRequests, Record, WindowOn, bad_record
 from order_integration.channels.marketplace.mapping import moment
-from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like
+from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like, told
 from order_integration.channels.marketplace.units import unit_id
 from order_integration.dto import CancellationRequestDto, CancellationType
 
@@ -59,9 +59,9 @@ class MarketplaceGetCancellationRequests(WindowReader, GetCancellationRequests):
             if len(response["unitNumbers"]) != response["quantity"]:
                 raise bad_record("unitNumbers", "not as many as quantity says")
             return CancellationRequestDto(
-                remote_id=str(response["claimId"]),
+                remote_id=told(response, "claimId"),
                 order_item=unit_id(response["lineId"], response["unit"]),
-                reason=response["reasonCode"],
+                reason=told(response, "reasonCode"),
                 description=response["note"] or "",
                 cancellation_type=TYPES[response["type"]],
             )

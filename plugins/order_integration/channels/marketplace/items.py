@@ -7,7 +7,7 @@ from typing import Any
 
 from order_integration.channels.commands import SLIPS, GetUpdatedOrderItems, Record, WindowOn
 from order_integration.channels.marketplace.mapping import moment
-from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like
+from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like, told
 from order_integration.channels.marketplace.units import UnitState, state_of, units_of
 from order_integration.dto import UNIT_SEPARATOR, ChannelUpdateOrderItemDto, OrderStatus
 
@@ -49,8 +49,8 @@ class MarketplaceGetUpdatedOrderItems(WindowReader, GetUpdatedOrderItems):
             known: dict[str, Any] = {"tracking_number": response["trackingNo"], "invoice_number": response["invoiceNo"]}
             return ChannelUpdateOrderItemDto(
                 remote_id=response["unit"],
-                order_remote_id=str(response["orderId"]),
-                order_number=f"{self.settings.number_prefix}{response['orderNumber']}",
+                order_remote_id=told(response, "orderId"),
+                order_number=f"{self.settings.number_prefix}{told(response, 'orderNumber')}",
                 status=STATUSES[state_of(response["state"])],
                 modified_at=moment(response["changedAtMs"]),
                 **{name: value for name, value in known.items() if value},
@@ -58,9 +58,9 @@ class MarketplaceGetUpdatedOrderItems(WindowReader, GetUpdatedOrderItems):
 
 
 def _records(order: Any) -> Iterator[Record]:
-    """A line that can't be read becomes one record, which will be refused by name."""
+    """A line, or an order, that can't be read becomes one record, which will be refused by name."""
     if not isinstance(order, dict):
-        yield {"order": order}
+        yield {"line": order}
         return
     head = {name: order.get(name) for name in ("orderId", "orderNumber", "changedAtMs")}
     lines = order.get("lines") or []
@@ -72,5 +72,5 @@ def _records(order: Any) -> Iterator[Record]:
             continue
         for unit in units:
             if unit.told not in NOTHING_TO_TELL:
-                told = {"state": unit.told, "trackingNo": unit.tracking_no, "invoiceNo": unit.invoice_no}
-                yield {**head, "unit": unit.id, **told}
+                known = {"state": unit.told, "trackingNo": unit.tracking_no, "invoiceNo": unit.invoice_no}
+                yield {**head, "unit": unit.id, **known}

@@ -93,6 +93,16 @@ def shaped_like(what: str) -> Iterator[None]:
         raise bad_record(what, sentence, Reason.RECORD_MALFORMED) from None
 
 
+def told(record: Record, name: str) -> str:
+    """An id or a code that has to be there, as a text.
+
+    Raises RecordError where it is empty, and KeyError where there is none.
+    """
+    if record[name] is None or record[name] == "":
+        raise bad_record(name, "missing", Reason.FIELD_MISSING)
+    return str(record[name])
+
+
 def _pieces(window: Window) -> Iterator[Window]:
     start = window.start
     while start < window.end:
