@@ -116,6 +116,12 @@ def unlock(call: Call) -> None:
     call.db.update("batch_requests", batch["pk"], {"status": "done"})
 
 
+@routes.get("/cancellation_plans")
+def cancellation_plans(call: Call) -> list[Row]:
+    """What OMS was told to cancel; no service of Omnitron lists it."""
+    return [shown("cancellation_plans", row) for row in call.db.rows("cancellation_plans", tail="ORDER BY pk")]
+
+
 @routes.post("/orders/{pk:int}/plan/complete", status=200)
 def complete_plan(call: Call) -> Any:
     order = call.find("orders")
