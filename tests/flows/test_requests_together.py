@@ -184,3 +184,30 @@ def test_an_exception_over_a_group_fails_all_of_it_and_no_other(
 
     assert failed_as(back_office) == {lines[0]: "channel_app", lines[1]: "channel_app", alone: None}
     assert due(back_office) == set(lines[:2])
+
+
+@pytest.mark.parametrize("said", [[], ["R2:b"], ["R2:a", "R2:a"], ("R2:a",)], ids=str)
+def test_a_request_belongs_to_its_own_group_whatever_the_channel_says(
+    requests: RequestSteps, back_office: BackOffice, said: Any
+) -> None:
+    RequestShelf.together = staticmethod(lambda _: said)
+    reject(back_office, ask(back_office, "2-1/1", "R2:a"))
+
+    table = requests.run()
+
+    assert told() == [[("R2:a", "rejected")]]
+    assert table["succeeded"] == 1
+
+
+def test_groups_that_overlap_tell_nobody_twice(
+    requests: RequestSteps, back_office: BackOffice, lines: list[int]
+) -> None:
+    said = {"R1:a": ["R1:a", "R1:b"], "R1:b": ["R1:b"], "R1:c": ["R1:b", "R1:c"]}
+    RequestShelf.together = staticmethod(lambda remote_id: said[remote_id])
+    for pk in lines:
+        reject(back_office, pk)
+
+    table = requests.run()
+
+    assert sorted(told()) == [[("R1:a", "rejected"), ("R1:b", "rejected")], [("R1:c", "rejected")]]
+    assert (table["due"], table["succeeded"]) == (3, 3)
