@@ -12,10 +12,10 @@ Omnitron: there is nothing to catch up on, or to backfill.
 * **fetch, transform, send**, after their retries: Omnitron does not answer. The batch request was failed, or the next
   run fails it; its requests are due again. The channel may be told a second time, and answers that it knows.
 * **send** is *deferred*: another batch request of cancellation requests is in the way; its log names it. It waits.
-* **settle**: the table in its log counts every request that was due, failures by type; Omnitron's Marketplace Logs name
-  each. `mapping`: its reason is not in `reason_mapping`, it or its order item is not linked, or that is so with one that
-  is answered together with it. `remote`: the channel refused it. `channel_app`: the channel gave no answer to it, or the
-  connector stumbled; this alone turns the run red.
+* **settle**: the table in its log counts every request that was due, failures by type; Omnitron's Marketplace Logs
+  name each. `mapping`: its reason is not in `reason_mapping`, it or its order item is not linked, or that is so with
+  one that is answered together with it. `remote`: the channel refused it. `channel_app`: the channel gave no answer to
+  it, or the connector stumbled; this alone turns the run red.
 
 Omnitron offers what failed again, so a later run tells it once it is mended.
 
