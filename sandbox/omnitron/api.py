@@ -167,6 +167,7 @@ class Routes:
         ]
         parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.filters]
         codes = [400, 404, 406, *([] if self.open else [401, 403]), *([415] if route.body is not None else [])]
+        codes += [] if route.method == "GET" else [409]
         described: dict[str, Any] = {
             "parameters": parameters,
             "responses": {str(code): {"description": REASONS[code], **SINGLE_ERROR} for code in codes},
@@ -180,7 +181,8 @@ class Routes:
 
 REASONS = {
     400: "Invalid data", 401: "No or invalid token", 403: "Not allowed", 404: "Not found",
-    406: "A business rule refuses it", 415: "Not JSON",
+    406: "A business rule refuses it", 409: "Not in this state, or a commit that is refused as a switch says",
+    415: "Not JSON",
 }  # fmt: skip
 
 
