@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sandbox.medusa.client import Api, Json
 
 NO_LINK = "#"  # Medusa wants two links with every tracking number
-ORDER_FIELDS = "id,display_id,status,version,total,*items,*items.detail,*fulfillments,*fulfillments.labels"
+ORDER_FIELDS = "id,display_id,status,version,created_at,total,*items,*items.detail,*fulfillments,*fulfillments.labels"
 
 
 def orders(admin: Api) -> list[Json]:

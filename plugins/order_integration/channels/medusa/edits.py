@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from order_integration.channels.commands import Record
-from order_integration.channels.medusa.reading import MOST_OF_ONE_ORDER, Query, path, rows
+from order_integration.channels.medusa.reading import Query, path, rows
 from order_integration.channels.medusa.units import quantity
 from order_integration.transport import HttpSession
 
@@ -28,11 +28,11 @@ class Edited:
 async def changes(http: HttpSession, order: Record) -> list[Record]:
     """The order's changes; an order of version 1 has none.
 
-    Shipments and returns raise the version, too, so that most orders have to be asked about.
+    Shipments and returns raise the version, too, so that most orders have to be asked about. The list has no pages.
     """
     if order.get("version") == 1:
         return []
-    query: Query = {"change_type": EDIT, "status": CONFIRMED, "limit": MOST_OF_ONE_ORDER}
+    query: Query = {"change_type": EDIT, "status": CONFIRMED}
     return rows(await http.get(path("orders", str(order["id"]), "changes"), query), "order_changes")
 
 

@@ -13,7 +13,7 @@ from order_integration.transport import HttpSession
 Query = dict[str, str | int | list[str]]
 
 NOT_FOUND = 404
-MOST_OF_ONE_ORDER = 1000  # returns, changes: Medusa has no maximum page, and no order has so many
+MOST_OF_ONE_ORDER = 1000  # returns: Medusa has no maximum page, and no order has so many
 
 
 def instant(moment: datetime) -> str:

@@ -7,7 +7,7 @@ that a person has begun is left to that person.
 from collections import Counter
 
 from order_integration.channels.commands import Record
-from order_integration.channels.medusa.reading import MOST_OF_ONE_ORDER, Query, path, rows
+from order_integration.channels.medusa.reading import Query, path, rows
 from order_integration.channels.medusa.units import quantity
 from order_integration.errors import Reason, RecordError
 from order_integration.transport import HttpSession
@@ -40,7 +40,7 @@ async def receive(http: HttpSession, return_: Record, lines: Counter[str]) -> No
 
 
 async def _begun(http: HttpSession, return_: Record) -> Record | None:
-    query: Query = {"change_type": RECEIVE, "status[]": list(WAITING), "limit": MOST_OF_ONE_ORDER}
+    query: Query = {"change_type": RECEIVE, "status[]": list(WAITING)}
     answer = await http.get(path("orders", str(return_["order_id"]), "changes"), query)
     for change in rows(answer, "order_changes"):
         if change["return_id"] == return_["id"] and change["change_type"] == RECEIVE and change["status"] in WAITING:

@@ -9,9 +9,7 @@ LONGEST = 250
 
 def said(error: IntegrationError) -> str:
     """Medusa's own sentence, which tells ids and quantities and nothing of people; or what became of the call."""
-    if not isinstance(
-        error, RefusedError
-    ):  # 500 is its answer to many a mistake of ours: trying for ever is no way out
-        return f"Medusa's answer: {error.sentence}"
+    if not isinstance(error, RefusedError):  # among them 500, its answer to many a mistake that lasts
+        return error.sentence
     message = error.body.get("message") if isinstance(error.body, Mapping) else None
     return str(message or f"Medusa answered {error.status}")[:LONGEST]
