@@ -29,7 +29,7 @@ class Board:
 
     def rule(self, **rules: Any) -> None:
         """answers: results | feeds | both | nothing; by: both | number | remote_id_as_number; refuse, silent: remote
-        ids; fail: before | after | slip (an error of the command, on its page `on`); hang: before | after;
+        ids; fail: before | after | slip (an error of the command, on its page `on`, `times`); hang: before | after;
         feeds: state by feed id, or under `*`; feeds_a_page; padding: of feed ids; check: an error of CheckOrders.
         """
         draft = self.folder / "rules.draft"
@@ -122,8 +122,14 @@ class Tell(SendUpdatedOrders):
         if rules.get("hang") == where:
             (Path(self.settings.folder) / "hangs").touch()
             await asyncio.sleep(FOREVER)
-        if rules.get("fail") == where:
+        if rules.get("fail") == where and self._failed_less_often(rules):
             raise RetriableError("the shelf is out of reach")
+
+    def _failed_less_often(self, rules: dict[str, Any]) -> bool:
+        path = Path(self.settings.folder) / "failed"
+        failed = int(path.read_text()) if path.exists() else 0
+        path.write_text(str(failed + 1))
+        return failed < rules.get("times", failed + 1)
 
 
 class TellOnce(Tell):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROUNDS = 40  # of the scheduler; a run that is not over by then hangs
-Ran = Callable[[Any], None]
+Ran = Callable[[Any], Any]
 
 
 def at_once(dag: Any) -> Any:
@@ -197,8 +197,8 @@ def _run_task(dag: Any, ti: Any, while_waiting: Ran | None) -> None:
         return
     if while_waiting is None:
         raise AssertionError(f"{ti.task_id} waits")
-    while_waiting(result.msg)
+    event = while_waiting(result.msg)  # what the trigger says, if anything
     with create_session() as session:
-        kept = {"next_method": result.msg.next_method, "next_kwargs": {**result.msg.next_kwargs, "event": None}}
+        kept = {"next_method": result.msg.next_method, "next_kwargs": {**result.msg.next_kwargs, "event": event}}
         session.execute(update(TaskInstance).where(TaskInstance.id == ti.id).values(**kept))
     ti.set_state("scheduled")
