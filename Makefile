@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CHANNEL ?= marketplace
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run test check up down clean env lock
+.PHONY: help run test judge check up down clean env lock
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
 
@@ -28,6 +28,13 @@ clean: env  ## end it, and forget its databases
 
 test: env  ## all tests, a process a core (ARGS='-m "not e2e"': without those that take minutes)
 	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+# The client that Omnitron's makers publish, in an environment of its own: it shall find our stand-in as the real one is.
+.run/judge/.installed: tests/judge/requirements.txt | $(VENV)/.installed
+	$(BIN)/uv venv --quiet --clear .run/judge
+	VIRTUAL_ENV=.run/judge $(BIN)/uv pip install --quiet --require-hashes -r $<
+	@touch $@
+judge: .run/judge/.installed  ## the existing client of Omnitron's interface against our stand-in of it
+	$(BIN)/pytest -n 0 tests/judge $(ARGS)
 check: env  ## lint, types, the arrows between rooms, the compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
