@@ -62,23 +62,36 @@ class FeedsTrigger(BaseTrigger):
     async def _connector(self, channel: ChannelConfig) -> "Connector":
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
 
-        return await ChannelHook(channel).get_conn_of_trigger()
+        while True:
+            try:
+                return await ChannelHook(channel).get_conn_of_trigger()
+            except ConfigurationError:
+                raise
+            except Exception as error:  # noqa: BLE001 - Airflow itself may not answer for a moment
+                self._not_now(error)
+                await self._pause()
 
     async def _until_decided(self, connector: "Connector") -> None:
         from order_integration.flows.check_orders import verdicts_on  # noqa: PLC0415
 
         while True:
-            await asyncio.sleep(self.poll * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+            await self._pause()
             try:
                 verdicts = await verdicts_on(connector, self.feed_ids)
             except ConfigurationError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a connector raises: the next answer may be better
-                # An error here would cost the task a try. Only its kind is said: its text may hold a person's data.
-                self.log.warning("channel %s gave no verdict: %s", self.channel, type(error).__name__)
+                self._not_now(error)
             else:
                 if all(verdict.is_decided for verdict in verdicts.values()):
                     return
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self.poll * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+
+    def _not_now(self, error: Exception) -> None:
+        # An error here would cost the task a try. Only its kind is said: its text may hold a person's data.
+        self.log.warning("channel %s gave no verdict: %s", self.channel, type(error).__name__)
 
     def _left(self) -> float:
         return max(self.deadline - time.time(), 0.0)
