@@ -159,9 +159,12 @@ class Store:
         return [row["body"] for row in rows], total, tuple(rows[-1])[:4] if rows else None
 
     def find(self, order_id: int) -> str | None:
-        """The order as JSON text; its slot is written first if nobody looked at it before."""
+        """The order as JSON text; its slot is written first if nobody looked at it before.
+
+        Not in a transaction, which may be undone: who begins one has looked before.
+        """
         tag, place = divmod(order_id, ORDER_BASE)
-        if tag == self.plan.tag:
+        if tag == self.plan.tag and not self.db.in_transaction:
             begin = self.plan.begin_of(place // ORDERS_IN_SLOT)
             if begin <= self.now():
                 self.materialise(begin, begin)

@@ -194,3 +194,12 @@ def test_a_line_leads_to_its_order(api):
     for stranger in ("none", "1-1", f"{api.order}-99", "9" * 30):
         refused(api.http.get(f"/api/lines/{stranger}"), 404, "LINE_UNKNOWN")
     assert api.http.get(f"/api/lines/{api.line}", headers={"X-Api-Key": "wrong"}).status_code == 401
+
+
+def test_an_order_of_this_very_moment_can_be_cancelled_and_claimed(tmp_path):
+    (order,) = orders_between(1, 12, moment(NOW), moment(NOW + DAY))[:1]
+    app = create_app(calls_per_second=None, clock=lambda: order.body["changedAtMs"])
+    line = {"lineId": order.body["lines"][0]["lineId"], "quantity": 1}
+    with running(app) as url, httpx.Client(base_url=f"{url}/admin/orders/{order.id}") as client:
+        assert client.post("claim", json={"type": "CANCEL"}).status_code == 201
+        assert client.post("cancel", json={"lines": [line]}).status_code == 200

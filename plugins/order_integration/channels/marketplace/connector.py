@@ -1,6 +1,6 @@
 """The connector: how the marketplace knows us, and which commands there are."""
 
-from order_integration.channels.commands import Connector
+from order_integration.channels.commands import Connector, GetChannelConfSchema
 from order_integration.channels.marketplace.cancellations import MarketplaceGetCancelledOrders
 from order_integration.channels.marketplace.claims import MarketplaceGetCancellationRequests
 from order_integration.channels.marketplace.decisions import MarketplaceUpdateCancellationRequest
@@ -25,6 +25,7 @@ class MarketplaceConnector(Connector):
         MarketplaceGetUpdatedOrderItems,
         MarketplaceGetCancellationRequests,
         MarketplaceUpdateCancellationRequest,
+        GetChannelConfSchema,  # the base's own: a merchant can set nothing but what every channel has
     )
 
     def auth(self) -> Auth:
