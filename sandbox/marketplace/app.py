@@ -36,7 +36,7 @@ def create_app(
 
     Nobody buys anything from `until` on; what was bought goes on to be shipped, cancelled and returned.
     """
-    store = Store(database, Plan(seed, rate, bad), clock, until and millis(until))
+    store = Store(database, Plan(seed, rate, bad), clock, millis(until) if until else None)
     faults = Faults()
     faults.rate_limit.set(calls_per_second)
 

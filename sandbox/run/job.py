@@ -1,27 +1,27 @@
-"""The main job: what isn't running is started, the flow runs, and both sides' databases are compared."""
+"""The main job: what isn't running is started, the story is told, and both sides' databases are compared."""
 
 import json
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 
-from sandbox.run import check_marketplace, check_medusa, compare, scheduler_stack, servers, table, world
-from sandbox.run.expected import Expected
-from sandbox.run.flow_run import FlowRun, Follower
+from sandbox.run import check_airflow, scheduler_stack, servers, stands, table, world
+from sandbox.run.flow_run import Follower
+from sandbox.run.plan import STORIES, Channel
 from sandbox.run.ports import Port, Ports
 from sandbox.run.processes import Service, patient, stop_all
 from sandbox.run.rest import AirflowApi
 from sandbox.run.scheduler_stack import SchedulerStack
+from sandbox.run.stands import Stand
 from sandbox.run.state import Secrets, State
-
-Channel = Literal["marketplace", "medusa"]
-FLOW = "fetch_orders"
-NUMBERS = {"marketplace": world.MARKETPLACE, "medusa": world.MEDUSA}
+from sandbox.run.story import FLOWS, Story
+from sandbox.run.telling import Telling
 
 
 @dataclass
@@ -30,13 +30,13 @@ class Job:
 
     state: State
     ports: Ports
-    channel: Channel
+    channel: Literal["marketplace", "medusa"]
     console: Console
     _secrets: Secrets = field(init=False)
     _began: float = field(default_factory=time.monotonic)
     _started: list[Service] = field(default_factory=list)
     _undo: list[Callable[[], object]] = field(default_factory=list)
-    _medusa_url: str = ""
+    _medusa: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_ports()
@@ -53,9 +53,15 @@ class Job:
         """All that the channel needs; returns when everything answers."""
         medusa = self._begin_medusa() if self.channel == "medusa" else None
         scheduler_stack.connections(self.state, self.ports, self._secrets)
-        waiting = [self._begin(servers.omnitron, servers.start_omnitron, self.ports.omnitron)]
+        waiting = [
+            self._begin(
+                servers.omnitron(self.state, self.ports),
+                lambda: servers.start_omnitron(self.state, self.ports, self._secrets),
+                self.ports.omnitron,
+            )
+        ]
         if self.channel == "marketplace":
-            waiting.append(self._begin(servers.marketplace, servers.start_marketplace, self.ports.marketplace))
+            waiting += [self._begin_marketplace(one) for one in STORIES[self.channel]]
         if missing := self.stack.missing():
             self._started.extend(missing)
             self.stack.start(missing, self.say)
@@ -67,21 +73,33 @@ class Job:
         self.say("everything is up")
 
     def run(self) -> dict[str, Any]:
-        """The flow, once, and the check; the answer is what `--json` writes."""
-        expected = self._expected()
-        with AirflowApi(self.ports.airflow.url, scheduler_stack.USER, self._secrets.airflow_password) as api:
-            dag_id = f"{FLOW}__{self.channel}"
-            follower = Follower(api, dag_id, self.state.airflow / "logs", self.say)
-            done = follower.run(expected.start, expected.end, since=self.stack.read_since())
-            self.say(f"{dag_id}: {done.state} after {done.seconds:.0f} s")
-        differences = compare.differences(self.state.omnitron_database, NUMBERS[self.channel], expected)
-        if done.row:
-            differences += compare.table_differences(done.row, expected)
-        table.show(self.console, self.channel, done.row, differences)
-        if not done.is_green:
-            logs = self.state.airflow / "logs" / f"dag_id={dag_id}" / f"run_id={done.run_id}"
-            self.say(f"The run is red; the logs of its tasks are in {logs}")
-        return self._answer(done, expected, differences)
+        """The story and its checks; the answer is what `--json` writes."""
+        with ExitStack() as undo:
+            stands = [self._stand(channel, undo) for channel in STORIES[self.channel]]
+            api = undo.enter_context(
+                AirflowApi(self.ports.airflow.url, scheduler_stack.USER, self._secrets.airflow_password)
+            )
+            follower = Follower(api, self.state.airflow / "logs", self.say)
+            dags = [f"{flow}__{stand.channel.name}" for flow in FLOWS for stand in stands]
+            follower.wait_until_known(dags, self.stack.read_since())
+            told = Telling(Story([stand.part for stand in stands], follower, self.say), stands, self.state, self.ports)
+            verdicts = told.tell()
+        runs, rounds = told.story.runs, told.rounds
+        table.show(self.console, runs, verdicts)
+        for run in (*runs, *rounds):
+            if not run.is_green:
+                logs = self.state.airflow / "logs" / f"dag_id={run.call.dag_id}" / f"run_id={run.run_id}"
+                self.say(f"{run.call.dag_id} is red; the logs of its tasks are in {logs}")
+        return {
+            "channel": self.channel,
+            "runs": [table.as_json(run) for run in runs],
+            "rounds": [table.as_json(run) for run in rounds],
+            "compared": told.compared,
+            "largest_xcom": check_airflow.largest_xcom(self.state.airflow_database),
+            "checks": verdicts,
+            "seconds": round(time.monotonic() - self._began, 1),
+            "ok": all(run.is_green for run in (*runs, *rounds)) and not any(verdicts.values()),
+        }
 
     def end_what_was_started(self) -> None:
         """A second Ctrl-C has to wait for it."""
@@ -100,7 +118,8 @@ class Job:
         self.console.print(f"             password {self._secrets.airflow_password}", markup=False, highlight=False)
         self.console.print(f"Omnitron     {self.ports.omnitron.url}", highlight=False)
         if self.channel == "marketplace":
-            self.console.print(f"Marketplace  {self.ports.marketplace.url}", highlight=False)
+            for port in (self.ports.marketplace, self.ports.marketplace_async):
+                self.console.print(f"Marketplace  {port.url}", highlight=False)
         else:
             self.console.print(f"Medusa       {self.ports.medusa.url} (an API, no page)", highlight=False)
         self.console.print("`make down` ends it.")
@@ -112,7 +131,10 @@ class Job:
             (servers.omnitron(self.state, self.ports), self.ports.omnitron),
         ]
         if self.channel == "marketplace":
-            wanted.append((servers.marketplace(self.state, self.ports), self.ports.marketplace))
+            wanted += [
+                (servers.marketplace(self.state, self.ports, one), self.ports.of(one.name))
+                for one in STORIES[self.channel]
+            ]
         else:
             servers.MedusaStand(self.state, self.ports).check()
         for service, port in wanted:
@@ -122,17 +144,18 @@ class Job:
             else:
                 port.check_same(running)
 
-    def _begin(
-        self,
-        service_of: Callable[[State, Ports], Service],
-        start: Callable[[State, Ports, Secrets], Service],
-        port: Port,
-    ) -> tuple[Service, Port]:
-        service = service_of(self.state, self.ports)
+    def _begin(self, service: Service, start: Callable[[], object], port: Port) -> tuple[Service, Port]:
         if service.pid() is None:
             self._started.append(service)
-            start(self.state, self.ports, self._secrets)
+            start()
         return service, port
+
+    def _begin_marketplace(self, channel: Channel) -> tuple[Service, Port]:
+        return self._begin(
+            servers.marketplace(self.state, self.ports, channel),
+            lambda: servers.start_marketplace(self.state, self.ports, self._secrets, channel),
+            self.ports.of(channel.name),
+        )
 
     def _begin_medusa(self) -> subprocess.Popen[str]:
         stand = servers.MedusaStand(self.state, self.ports)
@@ -144,36 +167,25 @@ class Job:
         return process
 
     def _finish_medusa(self, process: subprocess.Popen[str]) -> None:
-        said = servers.answer_of(process)
-        self._medusa_url = said["database_url"]
+        self._medusa = said = servers.answer_of(process)
         scheduler_stack.connections(self.state, self.ports, self._secrets, said["api_key"])
         servers.tell_world(self.ports, world.medusa_products(said["variants"]))
 
-    def _expected(self) -> Expected:
-        return (
-            check_marketplace.expected() if self.channel == "marketplace" else check_medusa.expected(self._medusa_url)
+    def _stand(self, channel: Channel, undo: ExitStack) -> Stand:
+        made = (
+            stands.medusa(channel, self._medusa, self.state, self.ports)
+            if self.channel == "medusa"
+            else stands.marketplace(channel, self.state, self.ports)
         )
-
-    def _answer(self, done: FlowRun, expected: Expected, differences: list[str]) -> dict[str, Any]:
-        return {
-            "channel": self.channel,
-            "dag": done.dag_id,
-            "run": done.run_id,
-            "state": done.state,
-            "window_start": expected.start.isoformat(),
-            "window_end": expected.end.isoformat(),
-            "table": done.row,
-            "check": {"agrees": not differences, "differences": differences},
-            "run_seconds": round(done.seconds, 1),
-            "seconds": round(time.monotonic() - self._began, 1),
-            "ok": done.is_green and not differences,
-        }
+        undo.callback(made.part.shop.close)
+        undo.callback(made.part.merchant.close)
+        return made
 
 
 def down(state: State, console: Console) -> None:
     """End everything of this folder, whichever command started it."""
     services = [*scheduler_stack.components(state).values(), servers.medusa_stand(state)]
-    services += [Service(name, state.logs) for name in ("marketplace", "omnitron")]
+    services += [Service(name, state.logs) for name in ("marketplace", "marketplace_async", "omnitron")]
     with patient():
         ended = [service.name for service in stop_all(services)]
         if servers.stop_medusa(state):

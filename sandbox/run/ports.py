@@ -46,8 +46,14 @@ class Ports:
     airflow: Port
     omnitron: Port
     marketplace: Port
+    marketplace_async: Port
     medusa: Port
     medusa_postgres: Port
+
+    def of(self, channel: str) -> Port:
+        """Where a channel's stand-in listens."""
+        found: Port = getattr(self, channel)
+        return found
 
 
 def chosen(environment: Mapping[str, str] = os.environ) -> Ports:
@@ -56,6 +62,7 @@ def chosen(environment: Mapping[str, str] = os.environ) -> Ports:
         airflow=_port("Airflow", "AIRFLOW_PORT", 8080, environment),
         omnitron=_port("the sandbox Omnitron", "OMNITRON_PORT", 8801, environment),
         marketplace=_port("the sandbox marketplace", "MARKETPLACE_PORT", 8802, environment),
+        marketplace_async=_port("the second sandbox marketplace", "MARKETPLACE_ASYNC_PORT", 8803, environment),
         medusa=_port("Medusa", "MEDUSA_PORT", 9100, environment),
         medusa_postgres=_port("Medusa's database", "MEDUSA_POSTGRES_PORT", 9101, environment),
     )

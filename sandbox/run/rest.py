@@ -1,5 +1,7 @@
 """Airflow's REST API, as much of it as the main job needs."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -9,7 +11,8 @@ import httpx
 from sandbox.run.errors import RunError
 
 Json = dict[str, Any]
-TIMEOUT = 30.0
+TIMEOUT = 120.0  # longer than its database may be locked
+PAGE = 100  # Airflow gives no more at once
 
 
 class AirflowApi:
@@ -45,6 +48,16 @@ class AirflowApi:
         """Start a run by hand, without a logical date; returns its id."""
         body = {"logical_date": None, "conf": conf}
         return str(_checked(self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body))["dag_run_id"])
+
+    def runs_since(self, since: datetime) -> list[Json]:
+        """Of all DAGs, those that began since then."""
+        query: Json = {"run_after_gte": since.isoformat(), "limit": PAGE}
+        return list(_checked(self._http.get("/api/v2/dags/~/dagRuns", params=query))["dag_runs"])
+
+    def tasks_since(self, since: datetime, states: Sequence[str]) -> list[Json]:
+        """Task instances of those runs that are in one of the states now."""
+        query: Json = {"run_after_gte": since.isoformat(), "limit": PAGE, "state": list(states)}
+        return list(_checked(self._http.get("/api/v2/dags/~/dagRuns/~/taskInstances", params=query))["task_instances"])
 
     def state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""

@@ -24,6 +24,7 @@ API_SERVER = "api-server"
 PARALLELISM = 4  # Airflow's own default starts 32 workers, 1.3 GB
 CHANNELS = Path(__file__).with_name("channels.yaml")
 READY_SECONDS = 120.0
+LOCKED_SECONDS = 60  # SQLite has one writer: the others wait so long for it, on a busy machine too
 Say = Callable[[str], None]
 
 
@@ -107,7 +108,7 @@ class SchedulerStack:
             "API__BASE_URL": self.port.url,
             "API__SECRET_KEY": self.secrets.api_secret,
             "API_AUTH__JWT_SECRET": self.secrets.jwt_secret,
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.state.airflow / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.state.airflow_database}?timeout={LOCKED_SECONDS}",
             "SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "SECRETS__BACKEND_KWARGS": connections,
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # a flow's tasks follow each other closely
@@ -151,6 +152,7 @@ def connections(state: State, ports: Ports, secrets: Secrets, medusa_key: str | 
     found = {
         "omnitron": _http(ports.omnitron, world.USER, secrets.omnitron_password),
         "marketplace": _http(ports.marketplace, "", secrets.marketplace_key),
+        "marketplace_async": _http(ports.marketplace_async, "", secrets.marketplace_key),
     }
     if medusa_key:
         found["medusa"] = _http(ports.medusa, "", medusa_key)

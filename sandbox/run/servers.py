@@ -19,7 +19,7 @@ from sandbox.medusa.errors import StandError
 from sandbox.medusa.postgres import Postgres
 from sandbox.run import world
 from sandbox.run.errors import RunError
-from sandbox.run.plan import BAD, RATE, SEED
+from sandbox.run.plan import BAD, END, MARKETPLACE, MEDUSA_ORDERS, RATE, Channel
 from sandbox.run.ports import Port, Ports
 from sandbox.run.processes import MARK, Service
 from sandbox.run.state import REPOSITORY, Secrets, State, write_private
@@ -27,14 +27,15 @@ from sandbox.run.state import REPOSITORY, Secrets, State, write_private
 Json = dict[str, Any]
 
 READY_SECONDS = 60.0
+FEED_SECONDS = 4.0  # long enough to be seen waiting, and for one order to be refused meanwhile
 
 
 def omnitron(state: State, ports: Ports) -> Service:
     return Service("omnitron", state.logs, ports.omnitron.number)
 
 
-def marketplace(state: State, ports: Ports) -> Service:
-    return Service("marketplace", state.logs, ports.marketplace.number)
+def marketplace(state: State, ports: Ports, channel: Channel = MARKETPLACE) -> Service:
+    return Service(channel.name, state.logs, ports.of(channel.name).number)
 
 
 def start_omnitron(state: State, ports: Ports, secrets: Secrets) -> Service:
@@ -47,10 +48,12 @@ def start_omnitron(state: State, ports: Ports, secrets: Secrets) -> Service:
     return service
 
 
-def start_marketplace(state: State, ports: Ports, secrets: Secrets) -> Service:
-    service = marketplace(state, ports)
-    options = ["--port", str(ports.marketplace.number), "--database", str(state.marketplace_database)]
-    options += ["--seed", str(SEED), "--rate", str(RATE), "--bad", str(BAD)]
+def start_marketplace(state: State, ports: Ports, secrets: Secrets, channel: Channel = MARKETPLACE) -> Service:
+    """Its day is over: nobody buys any more, and what is changed later is all that a later window holds."""
+    service = marketplace(state, ports, channel)
+    options = ["--port", str(service.port), "--database", str(state.marketplace_database(channel.name))]
+    options += ["--seed", str(channel.seed), "--rate", str(RATE), "--bad", str(BAD), "--until", END.isoformat()]
+    options += ["--feed-seconds", str(FEED_SECONDS)]
     env = {**_environment(), "MARKETPLACE_API_KEY": secrets.marketplace_key}
     service.start(_module("sandbox.marketplace", *options), cwd=REPOSITORY, env=env)
     return service
@@ -98,7 +101,7 @@ class MedusaStand:
     def start(self) -> subprocess.Popen[str]:
         """Begin; it takes a minute or two the first time, and shows its own progress."""
         options = ["--home", str(self.home), "--port", str(self.ports.medusa.number)]
-        options += ["--postgres-port", str(self.ports.medusa_postgres.number)]
+        options += ["--postgres-port", str(self.ports.medusa_postgres.number), "--orders", str(MEDUSA_ORDERS)]
         env = {**_environment(), MARK: medusa_stand(self.state).mark}
         command = _module("sandbox.medusa", *options)
         return subprocess.Popen(

@@ -43,6 +43,10 @@ class State:
         return self.home / "airflow"
 
     @property
+    def airflow_database(self) -> Path:
+        return self.airflow / "airflow.db"
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 
@@ -59,9 +63,8 @@ class State:
     def world(self) -> Path:
         return self.home / "omnitron" / "world.json"
 
-    @property
-    def marketplace_database(self) -> Path:
-        return self.home / "marketplace" / "marketplace.sqlite"
+    def marketplace_database(self, channel: str = "marketplace") -> Path:
+        return self.home / "marketplace" / f"{channel}.sqlite"
 
     @property
     def medusa(self) -> Path:
@@ -81,7 +84,7 @@ class State:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.airflow, self.staging, self.logs, self.omnitron_database.parent, self.medusa):
             folder.mkdir(exist_ok=True)
-        self.marketplace_database.parent.mkdir(exist_ok=True)
+        self.marketplace_database().parent.mkdir(exist_ok=True)
         file = self.home / "secrets.json"
         if not file.exists():
             write_private(file, asdict(Secrets()))

@@ -171,7 +171,7 @@ def _start_marketplace(service: Service, port: Port, secrets: Secrets) -> None:
 
 
 def _free_ports() -> Ports:
-    names = ("airflow", "omnitron", "marketplace", "medusa", "medusa_postgres")
+    names = ("airflow", "omnitron", "marketplace", "marketplace_async", "medusa", "medusa_postgres")
     with ExitStack() as held:
         found = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in names]
     return Ports(**{name: Port(name, "", number) for name, number in zip(names, found, strict=True)})

@@ -14,6 +14,7 @@ from rich.console import Console
 from sandbox.run import table
 from sandbox.run.errors import RunError
 from sandbox.run.expected import rounded, shares
+from sandbox.run.flow_run import Call, FlowRun
 from sandbox.run.state import REPOSITORY, State
 
 KURUS = Decimal("0.01")
@@ -73,31 +74,37 @@ def test_down_where_nothing_runs_is_fine(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "nothing was running\n")
 
 
-def shown(row: dict[str, object] | None, differences: list[str]) -> str:
-    console = Console(file=io.StringIO(), width=100)
-    table.show(console, "marketplace", row, differences)
+def run(flow: str, channel: str, row: dict[str, object] | None, state: str = "success") -> FlowRun:
+    return FlowRun(Call(flow, channel), "r", state, row, 1.0)
+
+
+def shown(runs: list[FlowRun], differences: list[str]) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    table.show(console, runs, {"all is well": differences})
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-ROW = {"rows": 3, "duplicates": 1, "distinct": 2, "created": 1, "already_there": 0, "seen_before": 0}
-ROW |= {"quarantined": 1, "parked": 0, "reasons": {"conflict": 1}, "balance": True}
+ROW = {"rows": 3, "distinct": 2, "created": 1, "already_there": 0, "quarantined": 1, "reasons": {"conflict": 1}}
 
 
-def test_the_table_has_a_line_a_reason_and_the_verdict() -> None:
-    text = shown(ROW, [])
-    assert "conflict" in text
-    assert "holds" in text
-    assert "agrees" in text
+def test_the_table_has_a_line_a_flow_and_channel_and_sums_its_runs() -> None:
+    runs = [run("fetch_orders", "a", {**ROW, "balance": True}), run("fetch_orders", "b", None)]
+    text = shown([*runs, run("fetch_orders", "a", {"created": 2})], [])
+    assert "created 3, quarantined 1" in text
+    assert "rows" not in text
+    assert "nothing" in text
+    assert "✓ all is well" in text
+
+
+def test_a_red_run_is_red_in_the_table() -> None:
+    runs = [run("fetch_orders", "a", ROW), run("fetch_orders", "a", ROW, state="failed")]
+    assert "2 ✗" in shown(runs, [])
 
 
 def test_the_first_differences_are_named_and_the_others_counted() -> None:
-    text = shown(ROW, [f"order {number} is missing" for number in range(12)])
-    assert "12 differences" in text
+    text = shown([], [f"order {number} is missing" for number in range(12)])
+    assert "✗ all is well" in text
     assert "order 9 is missing" in text
     assert "order 10 is missing" not in text
     assert "and 2 more" in text
-
-
-def test_a_run_without_a_table_says_so() -> None:
-    assert "left no table" in shown(None, [])
