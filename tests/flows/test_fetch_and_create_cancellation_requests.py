@@ -259,6 +259,28 @@ def test_a_return_of_two_units_with_one_id_makes_two_requests(sharing: Steps, ba
     assert writes(back_office) == []
 
 
+def test_a_unit_that_is_returned_later_under_the_same_id_is_asked_for_too(
+    sharing: Steps, back_office: BackOffice
+) -> None:
+    asked(request("R", "2-1/1", key="R|2-1/1|0"))
+    sharing.run()
+
+    asked(*(request("R", "2-1/1", key=f"R|2-1/1|{unit}") for unit in range(2)))
+
+    assert results(sharing.run()) == {"already_there": 1, "created": 1}
+    assert requested(back_office) == Counter(pks(back_office, "2-1/1")[:2])
+
+
+def test_a_unit_that_nobody_asked_for_comes_before_a_rejected_one(sharing: Steps, back_office: BackOffice) -> None:
+    rejected = by_hand(back_office, "2-1/1")
+    back_office.post(f"/api/v1/channel/1/cancellation_requests/{rejected}/reject/").raise_for_status()
+    asked(request("R", "2-1/1"))
+
+    sharing.run()
+
+    assert requested(back_office) == Counter(pks(back_office, "2-1/1")[:2])
+
+
 def test_a_try_does_not_take_what_an_earlier_one_made_of_another_unit(sharing: Steps, back_office: BackOffice) -> None:
     asked(*(request("R", "2-1/1", key=f"R|2-1/1|{unit}") for unit in range(2)))
     chunks, _ = asyncio.run(sharing.staged(DAY, "run"))
@@ -410,6 +432,7 @@ def test_what_is_somebody_else_s_is_not_taken_for_ours(steps: Steps, back_office
     steps.run()
     owed = by_hand(back_office, UNITS[0])
     steps.owed.owe("dead", [{"content_type": "cancellationrequest", "pk": owed, "remote_id": "T", "version_date": ""}])
+    by_hand(back_office, UNITS[0])
     note(steps, back_office, key, UNITS[0], ago=timedelta(hours=-1))
     asked(request("R", UNITS[0]))
     chunks, _ = asyncio.run(steps.staged(DAY, "run"))
@@ -418,7 +441,7 @@ def test_what_is_somebody_else_s_is_not_taken_for_ours(steps: Steps, back_office
 
     [outcome] = steps.outcomes(pushed)
     assert outcome.result == "created"
-    assert len(back_office.rows("cancellation_requests")) == 3
+    assert len(back_office.rows("cancellation_requests")) == 4
 
 
 def test_two_lost_answers_for_one_unit_do_not_take_the_same_request(steps: Steps, back_office: BackOffice) -> None:

@@ -93,7 +93,6 @@ async def _prepared(ctx: Pushing, items: list[Item]) -> "_Desk":
         link.pk: (name, link)
         for name, rows in sorted(owed.all().items(), key=lambda one: OF_RECORD in one[0])
         for link in (Link(**row) for row in rows)
-        if link.content_type == KIND
     }
     claims = linked | {pk: link.remote_id for pk, (_, link) in waiting.items() if link.remote_id in wanted}
     known = []
