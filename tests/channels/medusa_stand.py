@@ -27,7 +27,7 @@ from sandbox.medusa.client import Api, basic
 from tests.channels.medusa_kit import CENTURY, connector
 
 PORT = os.environ.get("MEDUSA_STAND_PORT", "9140")
-PLACED = 44
+PLACED = 30
 WRITES = ("POST", "DELETE")
 READING = {
     "orders": GetOrders,

@@ -106,6 +106,8 @@ def test_a_cancelled_order_is_cancelled_whole(stand):
     last = f"{line['id']}/{line['quantity']}"
     assert set(cancel.cancel_items) == all_units(order)
     assert cancel.reasons == {unit: "order_edited" if unit == last else "order_canceled" for unit in all_units(order)}
+    record = stand.run(GetCancelledOrders, "get_by_key", order["id"])
+    assert stand.connector().command(GetCancelledOrders).normalize_response(record) == cancel
 
 
 def test_edits_tell_all_that_they_took_so_far_from_the_back(stand):

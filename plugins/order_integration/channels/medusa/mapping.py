@@ -7,9 +7,8 @@ from typing import Any
 from order_integration.channels.commands import bad_record
 from order_integration.channels.medusa.money import exact, rounded, split_line
 from order_integration.channels.medusa.settings import MedusaSettings
+from order_integration.channels.medusa.units import quantity, unit_id
 from order_integration.dto import (
-    UNIT_SEPARATOR,
-    UNITS_AT_MOST,
     AddressDto,
     ChannelCreateOrderDto,
     ChannelOrderDto,
@@ -69,12 +68,15 @@ def order_dto(order: Row, settings: MedusaSettings) -> ChannelCreateOrderDto:
 
 
 def _units(line: Row, currency: str, unit: Decimal) -> Iterator[OrderItemDto]:
-    """A line's units, each an item of its own: they are shipped, cancelled and returned one by one."""
-    units = _quantity(line)
+    """A line's units, each an item of its own: they are shipped, cancelled and returned one by one.
+
+    None where there are none: a draft may have been changed before it became an order.
+    """
+    units = quantity(line)
     unrounded = {name: _text(exact(line, name)) for name in LINE_FIGURES}
     for number, share in enumerate(split_line(line, units, unit) if units else (), start=1):
         yield OrderItemDto(
-            remote_id=f"{line['id']}{UNIT_SEPARATOR}{number}",
+            remote_id=unit_id(str(line["id"]), number),
             product=line["variant_id"],
             price_currency=currency,
             price=share.price,
@@ -88,14 +90,6 @@ def _units(line: Row, currency: str, unit: Decimal) -> Iterator[OrderItemDto]:
                 "unrounded": {**unrounded, "unit_price": _text(exact(line, "unit_price"))},
             },
         )
-
-
-def _quantity(line: Row) -> int:
-    """How many units; none where an edit of the order took them all back."""
-    quantity = exact(line, "quantity")
-    if quantity != int(quantity) or not 0 <= quantity <= UNITS_AT_MOST:
-        raise bad_record("items.quantity", f"not a number of units between 0 and {UNITS_AT_MOST}")
-    return int(quantity)
 
 
 def _agree(amount: Decimal, total: Decimal, tolerance: Decimal) -> None:

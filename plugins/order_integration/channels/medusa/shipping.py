@@ -58,7 +58,7 @@ def plan(state: Record, wanted: UpdatedOrderDto) -> list[Step]:
         if units:
             steps.append(_shipment(parcel.id, units, tracking, delivered))
     groups: dict[tuple[str, bool], list[str]] = {}
-    by_courier = {str(line["id"]): bool(line.get("requires_shipping", True)) for line in state["items"]}
+    by_courier = {str(line["id"]): bool(line["requires_shipping"]) for line in state["items"]}
     for unit in missing:  # what is sent and what is not can't be in one parcel
         groups.setdefault((tracking[unit], by_courier.get(line_of(unit), True)), []).append(unit)
     return steps + [_shipment(None, units, tracking, delivered) for units in groups.values()]

@@ -17,13 +17,15 @@ from order_integration.channels.medusa.reading import moment
 from order_integration.dto import UNIT_SEPARATOR, UNITS_AT_MOST
 
 UNITS = "omnitron_units"  # in a parcel's metadata
-# All that tells what became of an order; line items come whole, whatever is asked of them.
+# All that tells what became of an order. A list gives line items whole, one order what is asked of them, and a quantity
+# only together with that of its detail.
 STATE = ",".join(
     (
         *("id", "display_id", "status", "version", "updated_at", "metadata", "currency_code", "sales_channel_id"),
-        *("items.id", "items.variant.inventory_items.inventory_item_id"),
-        *("items.variant.inventory_items.required_quantity", "*fulfillments", "*fulfillments.items"),
-        "*fulfillments.labels",
+        *("items.id", "items.quantity", "items.detail.quantity", "items.requires_shipping"),
+        "items.variant.inventory_items.inventory_item_id",
+        "items.variant.inventory_items.required_quantity",
+        *("*fulfillments", "*fulfillments.items", "*fulfillments.labels"),
     )
 )
 
