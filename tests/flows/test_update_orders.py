@@ -1,5 +1,6 @@
 """Orders that changed in Omnitron, told to a channel that answers at once."""
 
+import asyncio
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from order_integration.dto import FailedReasonType
 from order_integration.errors import LockedError, RetriableError
+from order_integration.flows.outbound import Sent
 from tests.conftest import BackOffice
 from tests.flows.outbound_steps import (
     OutboundSteps,
@@ -425,6 +428,23 @@ def test_a_batch_request_that_somebody_ended_meanwhile_is_said(make: Make, back_
     outbound.before = lambda method, path: None
     assert outbound.run("next").states() == {"1": "succeeded"}
     assert outbound.board.orders() == ["1"]
+
+
+def test_an_object_that_omnitron_does_not_take_stops_no_other(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1", "2")
+    ready = asyncio.run(outbound.staged("run"))
+    gone = Sent("gone", 987654, "2026-01-05T12:00:00Z").failed(FailedReasonType.MAPPING, "no remote id")
+    known = back_office.rows("orders")[0]
+    unmapped = Sent("1", known["pk"], known["modified_date"]).failed(FailedReasonType.MAPPING, "no remote id")
+    ready.write("unmapped", [gone.as_row(), unmapped.as_row()])
+    ready.write("orders", [row for row in ready.read("orders") if row["sent"]["key"] == "2"])
+
+    said = asyncio.run(outbound.send(ready, "run"))
+    told = outbound.settled(said, None)
+
+    assert told.reasons() == {"gone": "channel_app", "1": "mapping"}
+    assert told.states()["2"] == "succeeded"
+    assert nothing_is_open(back_office)
 
 
 def test_nothing_that_is_staged_or_noted_tells_who_somebody_is(make: Make) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import FailedReasonType
-from order_integration.errors import IntegrationError, LockedError
+from order_integration.errors import IntegrationError, LockedError, RefusedError
 from order_integration.omnitron.batch_requests import (
     ACCEPTED_BY_CHANNEL,
     Batch,
@@ -30,6 +30,7 @@ from order_integration.staging import Folder, OpenBatches
 PAGE = 100  # objects of one commit, and of one submission
 LOCK_WAITS = (1.0, 2.0, 4.0)  # seconds between commits that are refused; after them the task waits without a slot
 OUTCOMES = "outcomes"
+BAD_REQUEST = 400
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -157,15 +158,15 @@ class Job:
             self._register(self.batch)
         return self.batch
 
-    async def commit(self, sents: Sequence[Sent]) -> None:
-        """Hand objects over, a page at a time; a further commit adds some.
+    async def commit(self, sents: Sequence[Sent]) -> list[Sent]:
+        """Hand objects over, a page at a time; a further commit adds some. Returns those that Omnitron refuses, failed.
 
         Raises LockedError while another batch request is in the way, after a few short waits.
         """
-        batch = await self.open()
+        batch, refused = await self.open(), list[Sent]()
         for some in slices(sents, PAGE):
-            await self._commit(batch, some)
-            self.committed |= {sent.pk: sent for sent in some}
+            refused += await self._commit_some(batch, some)
+        return refused
 
     async def done(self, sents: Sequence[Sent]) -> None:
         """End it with a result for each object. `sents`: all of the run, those that were never committed among them."""
@@ -198,6 +199,22 @@ class Job:
         # The folder tells a retry what this try was about to say when it was killed.
         own = {"local_batch_id": batch.local_batch_id, "folder": self.sending.folder.path}
         self.sending.batches.register(batch.pk, {**self.sending.owner, **own, **more})
+
+    async def _commit_some(self, batch: Batch, some: Sequence[Sent]) -> list[Sent]:
+        """One that can't be committed is found by halves, and stops no other."""
+        try:
+            await self._commit(batch, some)
+        except RefusedError as error:
+            if error.status != BAD_REQUEST:  # not the objects were refused, but the batch request
+                raise
+            if len(some) == 1:
+                log.warning("Omnitron refuses to commit %s %d: %s", self.sending.content_type, some[0].pk, error)
+                text = "Omnitron refuses to commit it"
+                return [some[0].failed(FailedReasonType.CHANNEL_APP, text, technical=True)]
+            middle = len(some) // 2
+            return [*await self._commit_some(batch, some[:middle]), *await self._commit_some(batch, some[middle:])]
+        self.committed |= {sent.pk: sent for sent in some}
+        return []
 
     async def _commit(self, batch: Batch, some: Sequence[Sent]) -> None:
         links = [replace(link, failed_reason_type=None) for link in self.sending.links(some)]

@@ -54,7 +54,12 @@ class Notes:
     @classmethod
     def of_flow(cls, sending: Sending) -> "Notes":
         """Those of a flow that sends."""
-        return cls(sending.batches.staging, f"submissions/{sending.channel.name}/{sending.flow}")
+        return cls.of(sending.batches.staging, sending.channel.name, sending.flow)
+
+    @classmethod
+    def of(cls, staging: Staging, channel: str, flow: str) -> "Notes":
+        """Those of a flow, for whoever only reads them."""
+        return cls(staging, f"submissions/{channel}/{flow}")
 
     def write(self, note: Note) -> None:
         """Keep a note, or renew it."""

@@ -60,9 +60,10 @@ class Submitting:
                 lost.append(note)
             else:
                 log.info("submission %s is known to the channel: it is not sent again", note.reference)
-                await self.job.commit(found.sents)
+                refused = await self.job.commit(found.sents)
                 batch = await self.job.open()
                 self._take(replace(found, batch=batch.pk))
+                self._fail(refused)
         return lost
 
     async def _found(self, note: Note) -> Note | None:
@@ -74,9 +75,10 @@ class Submitting:
     async def _set_apart(self, unmapped: Sequence[Sent]) -> None:
         """Orders that no channel can be told of: Omnitron is."""
         if unmapped:
-            await self.job.commit(unmapped)
+            self._fail(await self.job.commit(unmapped))
             batch = await self.job.open()
-            self.notes.write(Note.not_sent(batch.local_batch_id, batch.pk, unmapped))
+            committed = [sent for sent in unmapped if sent.pk in self.job.committed]
+            self.notes.write(Note.not_sent(batch.local_batch_id, batch.pk, committed))
 
     async def _pages(self, due: Sequence[Due], lost: Sequence[Note]) -> AsyncIterator[tuple[str, list[Due]]]:
         """What never arrived goes under its own reference, as long as it is the same; the rest in new pages."""
@@ -110,8 +112,11 @@ class Submitting:
         return fresh
 
     async def _send(self, reference: str, page: Sequence[Due]) -> None:
+        self._fail(await self.job.commit([sent for sent, _ in page]))
+        page = [one for one in page if one[0].pk in self.job.committed]
+        if not page:
+            return
         sents = [sent for sent, _ in page]
-        await self.job.commit(sents)
         batch = await self.job.open()
         self.pages += 1
         note = Note.of_page(batch.local_batch_id, self.pages, batch.pk, sents)
@@ -128,10 +133,12 @@ class Submitting:
             # Nothing is known of these orders; their note stays, and the next run asks the channel for it.
             log.error("submission %s got no answer: %s", note.reference, _named(error))  # noqa: TRY400 - may hold a payload
             text = f"the channel gave no answer: {type(error).__name__}"
-            failed = (sent.failed(FailedReasonType.CHANNEL_APP, text, technical=True) for sent in sents)
-            self.outcomes |= {sent.pk: sent for sent in failed}
+            self._fail(sent.failed(FailedReasonType.CHANNEL_APP, text, technical=True) for sent in sents)
         else:
             self._take(_answered(note, submitted))
+
+    def _fail(self, sents: Iterable[Sent]) -> None:
+        self.outcomes |= {sent.pk: sent for sent in sents}
 
     def _take(self, note: Note) -> None:
         """An answer, of now or of an earlier try."""

@@ -45,9 +45,18 @@ async def fetch(omnitron: Omnitron, connector: Connector, folder: Folder) -> Row
         due |= {id_of(row): row for row in page}
     if not all(_channel_of(row) in {omnitron.channel_id, None} for row in due.values()):
         raise ContractError("Omnitron offers orders of another channel as due")
-    items = await asyncio.gather(*(OrderItems(omnitron).of_order(pk) for pk in due))
+    items = await _items(omnitron, due)
     folder.write(ORDERS, (_staged(row, units) for row, units in zip(due.values(), items, strict=True)))
     return {"due": len(due), "items": sum(map(len, items))}
+
+
+async def _items(omnitron: Omnitron, pks: Iterable[int]) -> list[dict[int, Row]]:
+    """None of the calls is left under way when the first error is raised."""
+    found = await asyncio.gather(*(OrderItems(omnitron).of_order(pk) for pk in pks), return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 def _channel_of(row: Row) -> Any:

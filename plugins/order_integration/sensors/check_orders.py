@@ -7,7 +7,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException
 
 from order_integration.channels.registry import ChannelConfig, configured
-from order_integration.operators.base import now
+from order_integration.operators.base import now, staging
 from order_integration.operators.outbound import OutboundOperator
 
 if TYPE_CHECKING:
@@ -69,14 +69,16 @@ class CheckOrders(OutboundOperator, BaseSensorOperator):
         return said
 
     def _wait(self, context: "Context") -> None:
+        from order_integration.flows.submissions import Notes  # noqa: PLC0415
         from order_integration.triggers.feeds import FeedsTrigger  # noqa: PLC0415
 
         job, channel = _job(context), configured(self.channel)
         deadline = deadline_of(job, channel)
+        notes = Notes.of(staging(), channel.name, self.flow).of_batch(job["batch_pk"])
+        noted = (feed_id for note in notes for feed_id in note.feed_ids)  # XCom has as many as Omnitron holds
+        feed_ids = list(dict.fromkeys([*job["feed_ids"], *noted]))
         self.defer(
-            trigger=FeedsTrigger(
-                channel.name, job["feed_ids"], deadline.timestamp(), channel.feed_poll.total_seconds()
-            ),
+            trigger=FeedsTrigger(channel.name, feed_ids, deadline.timestamp(), channel.feed_poll.total_seconds()),
             method_name="resume",
             timeout=max(deadline - now(), timedelta(0)) + GRACE,
         )
