@@ -74,7 +74,7 @@ class Bench(ABC):
         raise NotCovered("cancel")
 
     def news(self, key: str, item: str) -> None:
-        """The channel learns something of a unit: a tracking number, an invoice, a delivery."""
+        """The channel learns something of a unit, the first of its line: a tracking number, an invoice, a delivery."""
         raise NotCovered("news")
 
     def ask(self, key: str, items: list[str], kind: CancellationType) -> None:

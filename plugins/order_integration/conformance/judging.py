@@ -88,7 +88,7 @@ class Order:
 
 def around(moment: datetime) -> Window:
     """A window in which everything is that happens to an order during the suite."""
-    return Window(moment - timedelta(minutes=1), moment + AROUND)
+    return Window(moment - timedelta(seconds=1), moment + AROUND)
 
 
 def placed(bench: Bench, units: int = 1) -> Order:
@@ -135,8 +135,13 @@ def happened(bench: Bench, kind: type[Any], times: int) -> Happened:
         return Happened(kind, {order.key for order in orders}, first.window)
     for order in orders:
         HAPPENINGS[kind](bench, order)
-    names = {order.key for order in orders} if kind is GetCancelledOrders else {order.items[-1] for order in orders}
+    names = {order.key if kind is GetCancelledOrders else order.items[touched(kind)] for order in orders}
     return Happened(kind, names, first.window)
+
+
+def touched(kind: type[Any]) -> int:
+    """Units are shipped from the front, and cancelled and returned from the back."""
+    return 0 if kind is GetUpdatedOrderItems else -1
 
 
 def _asks(bench: Bench, order: Order) -> None:
@@ -148,6 +153,6 @@ def _asks(bench: Bench, order: Order) -> None:
 
 HAPPENINGS: dict[type[Any], Callable[[Bench, Order], None]] = {
     GetCancelledOrders: lambda bench, order: bench.cancel(order.key, [order.items[-1]]),
-    GetUpdatedOrderItems: lambda bench, order: bench.news(order.key, order.items[-1]),
+    GetUpdatedOrderItems: lambda bench, order: bench.news(order.key, order.items[0]),
     GetCancellationRequests: _asks,
 }

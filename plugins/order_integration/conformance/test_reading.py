@@ -71,7 +71,8 @@ def test_a_window_is_read_whole_whatever_the_page_size(bench: Bench, kind: type[
 
     assert len(whole) == len(made.about)
     assert {key for key in keys_of(bench, kind, pages) if key in whole} == whole
-    assert max(map(len, pages)) <= 2, "a page has more records than page_size"
+    if kind is GetOrders:  # other records are parts of what the channel counts
+        assert max(map(len, pages)) <= 2, "a page has more records than page_size"
 
 
 @reading
