@@ -333,6 +333,18 @@ def test_the_units_of_a_return_stay_whatever_happens_later():
     assert units_of_returns(order, returns[::-1]) == before
 
 
+def test_a_return_that_the_shop_opened_first_and_requested_last_comes_last():
+    found = recorded("returns")
+    order, line = found["order"], found["line"]
+    _, both, last = found["returns"]
+    both["requested_at"], last["requested_at"] = last["requested_at"], both["requested_at"]
+    units = units_of_returns(order, [both, last])
+    assert units[last["items"][0]["id"]] == [f"{line}/2"]
+    assert units[both["items"][0]["id"]] == [f"{line}/3", f"{line}/1"]
+    last["status"] = "open"
+    assert last["items"][0]["id"] not in units_of_returns(order, [both, last])
+
+
 def returns_of(found, returns=None):
     return Answers(
         ("GET", "/admin/returns", lambda query, sent: page_of(returns or found["returns"], query)),

@@ -13,7 +13,7 @@ from order_integration.channels.medusa.reading import one, path
 from order_integration.channels.medusa.receiving import receive
 from order_integration.channels.medusa.refunds import refund
 from order_integration.channels.medusa.refusals import said
-from order_integration.channels.medusa.returns import FIELDS, ITEM, remote_id
+from order_integration.channels.medusa.returns import FIELDS, ITEM, OPEN, remote_id
 from order_integration.channels.medusa.shape import shaped_like
 from order_integration.channels.medusa.units import quantity
 from order_integration.dto import (
@@ -24,7 +24,7 @@ from order_integration.dto import (
 )
 from order_integration.errors import RecordError, RefusedError, UnknownOutcomeError
 
-CANCELED, OPEN = "canceled", "open"
+CANCELED = "canceled"
 NOT_YET = "the channel is told when all units of the return are decided"
 
 

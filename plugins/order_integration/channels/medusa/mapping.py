@@ -68,10 +68,7 @@ def order_dto(order: Row, settings: MedusaSettings) -> ChannelCreateOrderDto:
 
 
 def _units(line: Row, currency: str, unit: Decimal) -> Iterator[OrderItemDto]:
-    """A line's units, each an item of its own: they are shipped, cancelled and returned one by one.
-
-    None where there are none: a draft may have been changed before it became an order.
-    """
+    """A line's units, each an item of its own: they are shipped, cancelled and returned one by one."""
     units = quantity(line)
     unrounded = {name: _text(exact(line, name)) for name in LINE_FIGURES}
     for number, share in enumerate(split_line(line, units, unit) if units else (), start=1):

@@ -20,9 +20,9 @@ from order_integration.dto import CancellationRequestDto, CancellationType
 from order_integration.errors import ContractError, RecordError
 from order_integration.transport import HttpSession
 
-REQUESTED = "requested"
+REQUESTED, OPEN = "requested", "open"  # a shop can open a return and request it later
 # No field of the order: with one of them, Medusa answers 500 to a list that is sorted.
-FIELDS = "id,order_id,status,created_at,updated_at,canceled_at,*items,*items.reason,*fulfillments"
+FIELDS = "id,order_id,status,created_at,updated_at,requested_at,canceled_at,*items,*items.reason,*fulfillments"
 NO_REASON = "return"  # the reason code of what is sent back without one
 ITEM = ":"  # between a return and one of its items, in a request's remote id
 UNIT = "|"  # between that and the unit, in a record's key
@@ -111,14 +111,15 @@ async def returns_of(http: HttpSession, order: str) -> list[Record]:
 def units_of_returns(order: Record, returns: Iterable[Record]) -> dict[str, list[str]]:
     """The units of each return's items: always the same ones, whatever happens to the order later.
 
-    Of the units that were shipped when the return was made, the last ones that no earlier return had, unless it was
-    cancelled by then. A unit too many is an empty text.
+    Of the units that were shipped when the return was requested, the last ones that no earlier return had, unless it
+    was cancelled by then. A unit too many is an empty text.
     """
     there = parcels(order)
     found: dict[str, list[str]] = {}
     earlier: list[tuple[Record, set[str]]] = []
-    for return_ in sorted(returns, key=lambda row: (row["created_at"], row["id"])):
-        made = datetime.fromisoformat(return_["created_at"])
+    requested = [row for row in returns if row["status"] != OPEN]
+    for return_ in sorted(requested, key=lambda row: (_made(row), row["id"])):
+        made = _made(return_)
         held = {unit for other, units in earlier if _is_alive(other, made) for unit in units}
         shipped = [unit for parcel in there if parcel.shipped_at and parcel.shipped_at <= made for unit in parcel.units]
         free = sorted({*shipped} - held, key=number_of)
@@ -131,6 +132,10 @@ def units_of_returns(order: Record, returns: Iterable[Record]) -> dict[str, list
             mine.update(units)
         earlier.append((return_, mine))
     return found
+
+
+def _made(return_: Record) -> datetime:
+    return moment(return_, "requested_at") or datetime.fromisoformat(return_["created_at"])
 
 
 def _is_alive(return_: Record, made: datetime) -> bool:
