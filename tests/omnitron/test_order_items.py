@@ -72,7 +72,8 @@ def test_what_is_there_already_is_not_sent(said: Row) -> None:
 def test_what_is_given_and_differs_is_sent_and_nothing_else(said: Row, sent: Row) -> None:
     body = changes(row(), news(**said), "r1")
 
-    assert body.pop("extra_field") == {**sent.get("extra_field", {}), "order_integration": {"run": "r1"}}
+    status = {name: sent[name] for name in sent if name == "status"}
+    assert body.pop("extra_field") == {**sent.get("extra_field", {}), "order_integration": {"run": "r1", **status}}
     assert body == {name: value for name, value in sent.items() if name != "extra_field"}
 
 
@@ -115,6 +116,18 @@ def test_what_is_cancelled_or_refunded_is_not_revived_but_its_invoice_is_kept(st
     assert changes(row(status=status), news(status="550", modified_at=NOW)) == {}
 
 
+@pytest.mark.parametrize("there", ["510", "520", "540", "550"])
+def test_what_omnitron_knows_to_be_further_on_its_way_stays_there(there: str) -> None:
+    assert changes(row(status=there), news(status="500", modified_at=NOW)) == {}
+
+
+def test_a_channel_may_take_back_a_status_that_it_gave_itself() -> None:
+    by_channel = {"order_integration": {"modified_at": EARLIER, "status": "550"}}
+
+    assert changes(row(status="550", extra_field=by_channel), news(status="500", modified_at=NOW))["status"] == "500"
+    assert changes(row(status="540", extra_field=by_channel), news(status="500", modified_at=NOW)) == {}
+
+
 def test_a_status_can_t_be_cleared() -> None:
     with pytest.raises(RecordError) as caught:
         changes(row(), news(status=None))
@@ -129,7 +142,7 @@ def test_the_channel_s_time_travels_with_a_change_and_keeps_what_else_stands_the
 
     body = changes(there, news(status="500", modified_at=NOW), "r1")
 
-    ours = {"run": "r1", "fingerprint": "f", "modified_at": NOW}
+    ours = {"run": "r1", "fingerprint": "f", "modified_at": NOW, "status": "500"}
     assert body == {"status": "500", "extra_field": {"order_integration": ours}}
 
 
@@ -144,7 +157,7 @@ def test_equal_and_older_news_change_nothing(written: Any, *, sent: bool) -> Non
 def test_what_others_write_under_our_key_stops_nobody(ours: Any) -> None:
     body = changes(row(extra_field={"order_integration": ours}), news(status="500", modified_at=NOW), "r1")
 
-    assert body["extra_field"] == {"order_integration": {"modified_at": NOW, "run": "r1"}}
+    assert body["extra_field"] == {"order_integration": {"modified_at": NOW, "run": "r1", "status": "500"}}
 
 
 # In Omnitron ---------------------------------------------------------------------------------------------------------
@@ -175,7 +188,8 @@ def test_a_second_time_nothing_is_sent(ask: Ask, back_office: BackOffice, pk: in
     [there] = [one for one in back_office.rows("order_items") if one["pk"] == pk]
     assert first == there | {"extra_field": first["extra_field"]}
     assert (there["status"], there["invoice_number"]) == ("500", "A-1")
-    assert there["extra_field"] == {"id": "1-1/1", "w": 1.5, "order_integration": {"modified_at": NOW, "run": "r1"}}
+    ours = {"modified_at": NOW, "run": "r1", "status": "500"}
+    assert there["extra_field"] == {"id": "1-1/1", "w": 1.5, "order_integration": ours}
     assert OrderItems(None, "r1").was_changed(there)  # type: ignore[arg-type]
     assert not OrderItems(None, "r2").was_changed(there)  # type: ignore[arg-type]
     assert len(back_office.calls("PATCH", f"/order_items/{pk}/")) == 1

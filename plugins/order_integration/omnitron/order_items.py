@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from order_integration.dto import GONE, ChannelUpdateOrderItemDto
+from order_integration.dto import GONE, ChannelUpdateOrderItemDto, OrderStatus
 from order_integration.errors import Reason, RecordError, RefusedError
 from order_integration.omnitron.client import Omnitron, Row, id_of
 from order_integration.omnitron.customers import MODIFIED_AT, is_newer, refused
@@ -15,6 +15,7 @@ from order_integration.omnitron.orders import PROVENANCE, provenance, wire
 
 FIELDS = ("status", "invoice_number", "invoice_date", "tracking_number")  # what news may tell, besides free data
 RUN = "run"
+STATUS = "status"
 OURS = frozenset({"id", PROVENANCE})  # keys of extra_field that no channel's free data replaces
 
 
@@ -59,18 +60,18 @@ class OrderItems:
 def changes(row: Row, dto: ChannelUpdateOrderItemDto, run: str = "") -> Row:
     """The body of a PATCH: what is given and differs, and whose news it is. Empty where equal or newer news is there.
 
-    A status does not bring back what is cancelled or refunded. Free data is merged by Omnitron: keys that are not given
-    stay, and given as None as a whole it changes nothing. Raises RecordError for a status that is to be cleared.
+    A status does not go back. Free data is merged by Omnitron: keys that are not given stay, and given as None as a
+    whole it changes nothing. Raises RecordError for a status that is to be cleared.
     """
     given = {name: getattr(dto, name) for name in FIELDS if name in dto.model_fields_set}
-    if given.get("status", "") is None:
-        raise RecordError(Reason.FIELD_MALFORMED, "status", "an item always has a status; leave it out")
+    if given.get(STATUS, "") is None:
+        raise RecordError(Reason.FIELD_MALFORMED, STATUS, "an item always has a status; leave it out")
     extra = row.get("extra_field") or {}
     known = provenance(extra)
     if dto.modified_at and not is_newer(dto.modified_at, known):
         return {}
-    if row.get("status") in GONE:
-        given.pop("status", None)
+    if STATUS in given and _goes_back(row, given[STATUS], known):
+        del given[STATUS]
     body = {name: _sent(value) for name, value in given.items() if not _is_same(row.get(name), value)}
     said = dto.model_dump(mode="json", include={"extra_field"})["extra_field"] or {}
     merged = {
@@ -78,8 +79,21 @@ def changes(row: Row, dto: ChannelUpdateOrderItemDto, run: str = "") -> Row:
     }
     if body or merged:
         as_of = {MODIFIED_AT: dto.modified_at.isoformat()} if dto.modified_at else {}
-        merged[PROVENANCE] = {**known, **as_of, RUN: run}
+        told = {STATUS: body[STATUS]} if STATUS in body else {}
+        merged[PROVENANCE] = {**known, **as_of, **told, RUN: run}
     return {**body, "extra_field": merged} if merged else {}
+
+
+def _goes_back(row: Row, said: str, known: Row) -> bool:
+    """What is cancelled or refunded is not revived, and what Omnitron knows to be further on its way stays there.
+
+    To a channel all that left the house is "shipped". Only a status that it gave itself may it take back.
+    """
+    there = str(row.get(STATUS) or "")
+    if there in GONE:
+        return True
+    is_earlier = {there, said} <= set(OrderStatus) and int(said) < int(there)  # what is none, Omnitron refuses
+    return is_earlier and known.get(STATUS) != there
 
 
 def _sent(value: str | datetime | None) -> Any:
