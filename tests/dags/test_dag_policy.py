@@ -24,6 +24,8 @@ FLOWS = (
     "fetch_and_update_order_items",
     "fetch_and_create_cancellation_requests",
 )
+EVERY_FLOW = tuple(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem != "housekeeping")
+DRAINS = ("update_orders", "update_cancellation_requests")  # whatever is due; a window means nothing to them
 USABLE = {"shelf", "other"}
 HEAVY = ("aiohttp", "phonenumbers", "tenacity", "aiolimiter", "babel")
 Bag = Callable[..., Any]
@@ -34,6 +36,12 @@ Python = Callable[..., str]
 def dags(dag_bag: Any) -> dict[str, Any]:
     """Of the channels that are configured well."""
     return {f"{flow}__{channel}": dag_bag.get_dag(f"{flow}__{channel}") for flow in FLOWS for channel in USABLE}
+
+
+@pytest.fixture
+def every_dag(dag_bag: Any) -> dict[str, Any]:
+    """Of those channels, whatever the flow."""
+    return {f"{flow}__{one}": dag_bag.get_dag(f"{flow}__{one}") for flow in EVERY_FLOW for one in USABLE}
 
 
 @pytest.fixture
@@ -69,27 +77,27 @@ def python(tmp_path: Path) -> Python:
 
 def test_every_file_is_read_and_makes_one_dag_a_channel(dag_bag: Any) -> None:
     assert dag_bag.import_errors == {}
-    for flow in FLOWS:
+    for flow in EVERY_FLOW:
         made = {name for name in dag_bag.dags if name.startswith(f"{flow}__")}
         assert made == {f"{flow}__{name}" for name in CHANNELS}
 
 
-def test_a_dag_says_whose_it_is_and_what_to_do_when_it_fails(dags: dict[str, Any]) -> None:
-    for dag_id, dag in dags.items():
+def test_a_dag_says_whose_it_is_and_what_to_do_when_it_fails(every_dag: dict[str, Any]) -> None:
+    for dag_id, dag in every_dag.items():
         flow, channel = dag_id.split("__")
         assert {flow, channel} <= set(dag.tags)
         assert "When it fails" in dag.doc_md
         assert channel in dag.description
         for task in dag.tasks:
             assert f"**{task.task_id}**" in dag.doc_md
-    assert {task.owner for task in dags["fetch_orders__shelf"].tasks} == {"data-team"}
-    assert {task.owner for task in dags["fetch_orders__other"].tasks} == {"night-shift"}
+    assert {task.owner for task in every_dag["fetch_orders__shelf"].tasks} == {"data-team"}
+    assert {task.owner for task in every_dag["fetch_orders__other"].tasks} == {"night-shift"}
 
 
-def test_a_task_is_tried_again_later_and_later_and_not_for_ever(dags: dict[str, Any]) -> None:
+def test_a_task_is_tried_again_later_and_later_and_not_for_ever(every_dag: dict[str, Any]) -> None:
     from order_integration.operators.base import RetryByKind
 
-    for task in (task for dag in dags.values() for task in dag.tasks):
+    for task in (task for dag in every_dag.values() for task in dag.tasks):
         settings = task.partial_kwargs if task.is_mapped else vars(task)
         assert task.retries >= 2
         assert isinstance(settings["retry_policy"], RetryByKind)
@@ -113,11 +121,11 @@ def test_a_run_ends_and_few_run_at_once(dags: dict[str, Any]) -> None:
         assert dag.max_active_runs == 2
 
 
-def test_a_run_has_few_tasks_even_when_push_is_mapped(dags: dict[str, Any]) -> None:
+def test_a_run_has_few_tasks_even_when_push_is_mapped(every_dag: dict[str, Any]) -> None:
     from order_integration.channels.registry import ChannelLimits
 
     most = max(limit.le for limit in ChannelLimits.model_fields["push_tasks"].metadata if hasattr(limit, "le"))
-    for dag in dags.values():
+    for dag in every_dag.values():
         mapped = [task for task in dag.tasks if task.is_mapped]
         assert len(dag.tasks) + len(mapped) * (most - 1) <= 8
         for task in mapped:
@@ -133,13 +141,31 @@ def test_settle_alone_decides_the_colour_and_runs_once_at_a_time(dags: dict[str,
         assert all(task.trigger_rule == "all_success" for task in dag.tasks if task is not settle)
 
 
-def test_no_task_waits_for_a_pool_that_somebody_must_create(dags: dict[str, Any]) -> None:
-    assert {task.pool for dag in dags.values() for task in dag.tasks} == {"default_pool"}
+def test_no_task_waits_for_a_pool_that_somebody_must_create(every_dag: dict[str, Any]) -> None:
+    assert {task.pool for dag in every_dag.values() for task in dag.tasks} == {"default_pool"}
 
 
 def test_catchup_is_the_channel_s_choice(dags: dict[str, Any]) -> None:
     assert dags["fetch_orders__shelf"].catchup is True
     assert dags["fetch_orders__other"].catchup is False
+
+
+def test_what_drains_what_is_due_has_nothing_to_catch_up_on_and_runs_once_at_a_time(every_dag: dict[str, Any]) -> None:
+    for flow in (*DRAINS, "check_orders"):
+        for channel in USABLE:
+            dag = every_dag[f"{flow}__{channel}"]
+            assert dag.catchup is False
+            assert dag.max_active_runs == 1
+            assert "backfill" not in dag.allowed_run_types
+
+
+def test_what_goes_to_a_channel_is_settled_as_well_and_sent_once_at_a_time(every_dag: dict[str, Any]) -> None:
+    for flow in DRAINS:
+        for channel in USABLE:
+            dag = every_dag[f"{flow}__{channel}"]
+            assert [task.task_id for task in dag.leaves] == ["settle"]
+            assert dag.get_task("settle").trigger_rule == "all_done"
+            assert dag.get_task("send").max_active_tis_per_dag == 1
 
 
 @pytest.mark.parametrize(("channel", "length"), [("shelf", timedelta(hours=1)), ("other", timedelta(minutes=15))])

@@ -187,15 +187,6 @@ def test_limits_schedule_and_owner_are_those_of_the_channel(many: Any) -> None:
     assert schedules == {"kervan_one": "5 * * * *", "kervan_two": "0 * * * *", "corner": "0 * * * *"}
 
 
-def test_a_flow_that_drains_what_is_due_is_never_backfilled_and_runs_once_at_a_time(many: Any) -> None:
-    for flow in ("update_orders", "update_cancellation_requests", "check_orders"):
-        for name in FINE:
-            dag = many.get_dag(f"{flow}__{name}")
-            assert dag.catchup is False
-            assert dag.max_active_runs == 1
-            assert "backfill" not in dag.allowed_run_types
-
-
 def test_a_channel_that_is_configured_wrongly_has_dags_that_say_so(many: Any) -> None:
     for flow in FLOWS:
         dag = many.get_dag(f"{flow}__crooked")
