@@ -73,6 +73,7 @@ def test_a_lock_that_is_gone_when_its_holder_is_looked_for_was_no_refusal(
 
     assert results(steps.run()) == {"created": 1}
     assert has_links(back_office) == {("order", "1"), ("orderitem", "1-1/1")}
+    assert sorted(row["status"] for row in back_office.rows("batch_requests")) == ["done", "done"]
 
 
 def test_many_settles_at_once_all_get_their_turn(steps: Steps, back_office: BackOffice, shelf) -> None:
