@@ -6,7 +6,7 @@ import pytest
 
 from order_integration.errors import ContractError, LockedError, RetriableError
 from tests.conftest import BackOffice
-from tests.flows.request_steps import RequestSteps, ask, decide, due, reject, start, told
+from tests.flows.request_steps import API, RequestSteps, ask, decide, due, reject, start, told
 from tests.flows.state import no_batch_is_open
 from tests.flows.steps import Steps
 from tests.shelf_requests import RequestShelf, fine
@@ -138,3 +138,23 @@ def test_a_batch_request_that_somebody_ended_meanwhile_is_said_and_its_requests_
         requests.run()
 
     assert due(back_office) == {pk}
+
+
+def test_while_a_channel_works_on_a_job_of_requests_everything_stays_due(
+    requests: RequestSteps, back_office: BackOffice
+) -> None:
+    """None of ours; another client may have such a job."""
+    pk = ask(back_office, "1-1/1", "R1")
+    reject(back_office, pk)
+    batch = back_office.post(f"{API}/batch_requests/", json={"channel": 1}).json()["pk"]
+    for status in ("commit", "sent_to_remote"):
+        body = {"status": status, "content_type": "cancellationrequest", "objects": []}
+        back_office.patch(f"{API}/batch_requests/{batch}/", json=body).raise_for_status()
+
+    table = requests.run()
+
+    assert (table["waiting"], told(), requests.verdict()) == (1, [], None)
+    assert due(back_office) == {pk}
+    back_office.patch(f"{API}/batch_requests/{batch}/", json={"status": "done"}).raise_for_status()
+    assert requests.run()["succeeded"] == 1
+    assert no_batch_is_open(back_office)
