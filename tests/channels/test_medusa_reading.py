@@ -68,8 +68,8 @@ def test_the_key_is_sent_as_a_user_name_and_the_window_in_utc():
     assert pages_of(medusa, window, sales_channels=["sc_1", "sc_2"]) == []
     request = medusa.requests[0]
     assert request.headers["Authorization"] == f"Basic {base64.b64encode(b'sk_test:').decode()}"
-    assert request.query["created_at[$gte]"] == "2026-11-23T10:00:00.123Z"
-    assert request.query["created_at[$lt]"] == "2026-11-23T11:00:00.123Z"
+    assert request.query["created_at[$gte]"] == "2026-11-23T10:00:00.124Z"
+    assert request.query["created_at[$lt]"] == "2026-11-23T11:00:00.124Z"
     assert request.query.getall("sales_channel_id[]") == ["sc_1", "sc_2"]
 
 

@@ -1,7 +1,7 @@
 """What all readings of Medusa share: instants, windows, pages, and one thing by its id."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +17,12 @@ MOST_OF_ONE_ORDER = 1000  # returns: Medusa has no maximum page, and no order ha
 
 
 def instant(moment: datetime) -> str:
-    """In UTC with a Z, because Medusa answers 500 to an unescaped plus; in milliseconds, which is what it stores."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """In UTC with a Z, because Medusa answers 500 to an unescaped plus; in milliseconds, which is what it stores.
+
+    Rounded up on both sides of a window, so that what is stored before its start is not in it, and windows still meet.
+    """
+    begun = timedelta(microseconds=-moment.microsecond % 1000)
+    return (moment + begun).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def checked_window(window: Window) -> Window:
