@@ -9,12 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def judged(bench: str, *arguments: str, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def judged(
+    bench: str, *arguments: str, path: Path, seconds: float = 280, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`path` is where the bench is found. Runs in that folder, so that this repository's settings are not in force."""
     command = [sys.executable, "-m", "order_integration.conformance", bench, "-q", "-p", "no:cacheprovider", *arguments]
     paths = os.pathsep.join([str(ROOT / "plugins"), str(path)])
     settings = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment}
-    return subprocess.run(command, cwd=path, env=settings, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=path, env=settings, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 def failed(run: subprocess.CompletedProcess[str]) -> set[str]:

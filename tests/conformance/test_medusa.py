@@ -18,7 +18,7 @@ NOT_THERE = {
     "GetUpdatedOrderItems.get_by_key: what waits is tried again as it was read",
 }
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("medusa"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("medusa"), pytest.mark.timeout(3000)]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_connector_keeps_to_every_commands_contract(said: str) -> None:
-    run = judged("tests.conformance.medusa:MedusaBench", path=ROOT, CONFORMANCE_MEDUSA=said)
+    run = judged("tests.conformance.medusa:MedusaBench", path=ROOT, seconds=2400, CONFORMANCE_MEDUSA=said)
 
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
     missing = run.stdout.partition("NOT COVERED")[2].splitlines()[1:]
