@@ -56,6 +56,21 @@ def test_what_was_shipped_keeps_its_units_when_a_packed_parcel_is_cancelled():
     assert [one.units for one in parcels(order)] == before
 
 
+def test_the_parcel_that_was_shipped_first_takes_the_first_units_whichever_was_packed_first():
+    order, line = recorded("parcels")["order"], recorded("parcels")["line"]
+    packed = next(one for one in order["fulfillments"] if not one["shipped_at"] and not one["canceled_at"])
+    packed["id"] = "ful_0"
+    assert [one.units for one in parcels(order) if not one.is_ours] == [(f"{line}/1",), (f"{line}/2",)]
+    assert parcels(order)[-1].id == "ful_0"
+
+
+def test_the_warehouse_never_has_a_unit_that_a_parcel_of_ours_names():
+    order, line = recorded("parcels")["order"], recorded("parcels")["line"]
+    ours = next(one for one in order["fulfillments"] if one["metadata"])
+    ours["metadata"][UNITS] = [f"{line}/1"]
+    assert [one.units for one in parcels(order) if not one.is_ours] == [(f"{line}/2",), (f"{line}/3",)]
+
+
 def test_a_bundle_is_counted_in_units_and_not_in_its_parts():
     order, line = recorded("parcels")["order"], recorded("parcels")["line"]
     (parcel,) = order["fulfillments"] = order["fulfillments"][:1]
@@ -116,6 +131,13 @@ def test_a_parcel_is_delivered_when_all_of_it_is():
     assert planned(order, one) == []
     both = one | {f"{line}/4": (DELIVERED, "T-3")}
     assert planned(order, both) == [(ours["id"], (f"{line}/3", f"{line}/4"), (), False, True)]
+
+
+def test_a_parcel_of_ours_is_not_delivered_for_the_units_of_another():
+    found = recorded("parcels")
+    order, line = found["order"], found["line"]
+    units = {f"{line}/1": (DELIVERED, "WH-1"), f"{line}/2": (DELIVERED, "T-2"), f"{line}/3": (SHIPPED, "T-3")}
+    assert [step[1:] for step in planned(order, units)] == [((f"{line}/2",), ("T-2",), True, True)]
 
 
 def test_what_goes_with_another_tracking_number_or_needs_no_courier_is_a_parcel_of_its_own():
@@ -284,7 +306,7 @@ def test_each_shipped_unit_is_news_with_its_own_time():
     }
     times = {one.units[0]: one.delivered_at or one.shipped_at for one in parcels(order)}
     assert {unit: one.modified_at for unit, one in news.items()} == {unit: times[unit] for unit in news}
-    assert queries[0]["updated_at[$gte]"] == "2026-11-23T10:00:00.123Z"
+    assert queries[0]["updated_at[$gte]"] == "2026-11-23T10:00:00.124Z"
     assert queries[0].getall("sales_channel_id[]") == ["sc_1"]
 
 
