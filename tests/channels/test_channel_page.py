@@ -10,7 +10,7 @@ import pytest
 
 from order_integration.channels import commands
 from order_integration.channels.commands import ChannelConnection, Window
-from order_integration.channels.registry import connector_class
+from order_integration.channels.registry import ChannelConfig, connector_class, load_channels
 from order_integration.flows.windows import Reading
 from sandbox.faults import running
 from tests.channels.channel_page import PAGE, ROOT, files, installed, written
@@ -82,6 +82,16 @@ def test_the_page_has_a_command_for_each_flow(page: Path) -> None:
 @pytest.mark.parametrize("name", sorted(set(commands.__all__) & {*SEVEN, "GetChannelConfSchema"}))
 def test_the_page_speaks_of_every_command(name: str) -> None:
     assert f"`{name}`" in PAGE
+
+
+def test_the_channel_of_the_page_is_configured_as_it_says(page: Path, tmp_path: Path) -> None:
+    file = tmp_path / "channels.yaml"
+    file.write_text(re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0], "utf-8")
+
+    channel = load_channels(file)["corner_shop"]
+
+    assert isinstance(channel, ChannelConfig)
+    assert connector_class(channel).__name__ == "CornerShop"
 
 
 def test_the_page_shows_no_code_that_is_not_tried() -> None:
