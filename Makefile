@@ -17,7 +17,7 @@ $(VENV)/.installed: requirements.txt
 	@touch $@
 env: $(VENV)/.installed  ## make the environment (every other target does it by itself)
 
-run: env  ## the main job: orders from a channel arrive in Omnitron (CHANNEL=marketplace or medusa; ARGS="--json FILE")
+run: env  ## the main job: the story of a channel's orders, all flows (CHANNEL=marketplace or medusa; ARGS="--json FILE")
 	@$(BIN)/python -m sandbox.run once --channel $(CHANNEL) $(ARGS)
 up: env  ## the same, and keep everything running to look around
 	@$(BIN)/python -m sandbox.run up --channel $(CHANNEL) $(ARGS)

@@ -111,6 +111,7 @@ class SchedulerStack:
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.state.airflow_database}?timeout={LOCKED_SECONDS}",
             "SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "SECRETS__BACKEND_KWARGS": connections,
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # the files don't change while the job runs
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # a flow's tasks follow each other closely
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }

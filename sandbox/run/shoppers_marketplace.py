@@ -1,6 +1,7 @@
 """Buyers and couriers of a sandbox marketplace, and its own clerk, who refuses what he is told to."""
 
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +13,7 @@ from sandbox.run.errors import RunError
 
 CANCEL_REASON, RETURN_REASON = "ORDERED_TWICE", "WRONG_SIZE"
 NOTES = "Beğenmedim"
-OPEN_FEEDS = """
-    SELECT DISTINCT l.feed_id, l.order_id FROM feed_lines l JOIN feeds f ON f.feed_id = l.feed_id
-    WHERE f.state = 'IN_PROGRESS'"""
+OPEN_FEEDS = "SELECT feed_id FROM feeds WHERE state = 'IN_PROGRESS' AND created_ms <= ?"
 REFUSED = {"code": "CARRIER_REFUSES", "message": "the carrier does not go there today"}
 UNPROCESSABLE = 422
 
@@ -25,6 +24,7 @@ class MarketplaceShop:
     invoices = True
     cancels_on_request = True
     refuses = True
+    patience = 3.0  # seconds: long enough to be seen waiting
 
     def __init__(self, url: str, database: Path, *, is_sync: bool) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
@@ -61,11 +61,10 @@ class MarketplaceShop:
             self._refuse.add(int(order))
 
     def work(self) -> None:
-        """Feeds with an order that is to be refused are decided by hand; the others when their time has come."""
-        if not self._refuse:
-            return
+        """Feeds are decided when they have been waited for."""
+        before = (time.time() - self.patience) * 1000
         with closing(sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            feeds = [feed for feed, order in connection.execute(OPEN_FEEDS).fetchall() if order in self._refuse]
+            feeds = [feed for (feed,) in connection.execute(OPEN_FEEDS, [before])]
         for feed in feeds:
             self._do(f"feeds/{feed}/decide", {"refuse": sorted(self._refuse), "code": REFUSED["code"]})
             self._refuse.clear()

@@ -1,12 +1,12 @@
 """The story of a channel's orders, from their arrival to the last return: people act, and Airflow runs the flows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 
 from sandbox.run.facts import Answer, State, unit_id
-from sandbox.run.flow_run import Call, FlowRun, Follower, nothing
+from sandbox.run.flow_run import Call, FlowRun, Follower
 from sandbox.run.merchant import Asked, Merchant, Sold, Unit
 from sandbox.run.picks import Picks, choose, first_of_line
 from sandbox.run.plan import Channel
@@ -75,9 +75,7 @@ class Story:
         self._deliver()
         self._ask()
         self._decide()
-        self.say("8. each side hears what came of it")
-        self._run([self._call(flow, part) for flow in READING for part in self.parts])
-        self._run([self._call(flow, part) for flow in (UPDATE, ANSWER) for part in self.parts])
+        self._chapter("8", "what came of it is offered to the channel, which knows it already", UPDATE)
 
     def calls_of_a_round(self) -> list[Call]:
         """All flows once more."""
@@ -92,7 +90,7 @@ class Story:
                     self._pack(part, orders, number)
                     calls.append(self._call(UPDATE, part, mode))
             self.say("2. the merchant ships some orders, and the channel is told")
-            self._run(calls, self._work)
+            self._run(calls)
 
     def _pack(self, part: Part, orders: Sequence[Sold], wave: int) -> None:
         for number, order in enumerate(orders, start=1):
@@ -174,8 +172,8 @@ class Story:
             conf = _window(self.began, datetime.now(UTC) + SOON)
         return Call(flow, part.channel.name, conf or {})
 
-    def _run(self, calls: Sequence[Call], meanwhile: Callable[[], None] = nothing) -> None:
-        self.runs += self.follower.run(calls, meanwhile)
+    def _run(self, calls: Sequence[Call]) -> None:
+        self.runs += self.follower.run(calls, self._work)
 
 
 def _window(start: datetime, end: datetime) -> Json:
@@ -183,7 +181,7 @@ def _window(start: datetime, end: datetime) -> Json:
 
 
 def _answer_to(picks: Picks, request: Asked) -> Answer:
-    """By the order's role. A request of an earlier story stays as it is."""
+    """By the order's role."""
     accepted = [*picks.pair, *picks.asked[:1]]
     rejected = [*picks.whole[:1], *picks.asked[1:]]
     if request.order in {order.key for order in accepted}:

@@ -11,24 +11,23 @@ from sandbox.run.flow_run import FlowRun, counts
 
 FIRST_DIFFERENCES = 10
 Sums = dict[tuple[str, str], Counter[str]]
-INPUT = ("rows", "distinct", "duplicates")  # the same records as those that follow
+OTHERWISE_COUNTED = ("rows", "distinct", "duplicates", "new_in_quarantine", "due", "sent")  # what follows adds up to it
 
 
 def show(console: Console, runs: Sequence[FlowRun], verdicts: Mapping[str, Sequence[str]]) -> None:
-    """A line a flow and channel, over all its runs; `verdicts` are the differences that a check found, by its name."""
+    """A line a channel below each flow, over all its runs; `verdicts` are the differences, by the name of the check."""
     table = Table(title="What the flows did", title_justify="left")
-    for name in ("flow", "channel", "runs", "what they counted"):
-        table.add_column(name, justify="right" if name == "runs" else "left")
+    for name in ("flow", "runs", "what they counted"):
+        table.add_column(name, justify="right" if name == "runs" else "left", no_wrap=name != "what they counted")
     flow_before = None
     for (flow, channel), sums in sums_of(runs).items():
-        of_this = [run for run in runs if (run.call.flow, run.call.channel) == (flow, channel)]
-        green = all(run.is_green for run in of_this)
-        if flow_before not in (None, flow):
+        if flow_before != flow:
             table.add_section()
+            table.add_row(f"[bold]{flow}[/bold]")
+            flow_before = flow
+        of_this = [run for run in runs if (run.call.flow, run.call.channel) == (flow, channel)]
         told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in sums.items()) or "nothing"
-        number = f"{len(of_this)} [green]✓[/green]" if green else f"{len(of_this)} [red]✗[/red]"
-        table.add_row(flow if flow != flow_before else "", channel, number, told)
-        flow_before = flow
+        table.add_row(f"  {channel}", f"{len(of_this)} {_mark(all(run.is_green for run in of_this))}", told)
     console.print(table)
     for name, differences in verdicts.items():
         console.print(f"{_mark(not differences)} {name}", highlight=False)
@@ -43,7 +42,7 @@ def sums_of(runs: Sequence[FlowRun]) -> Sums:
     found: Sums = {}
     for run in runs:
         sums = found.setdefault((run.call.flow, run.call.channel), Counter())
-        sums.update({name: count for name, count in counts(run.row).items() if name not in INPUT})
+        sums.update({name: count for name, count in counts(run.row).items() if name not in OTHERWISE_COUNTED})
     return found
 
 
