@@ -81,12 +81,14 @@ class Merchant:
         self._http.close()
 
     def sold(self) -> list[Sold]:
-        """All orders, the first one first."""
+        """All orders, by the channel's id: in which order they arrived is chance."""
         found: dict[str, list[Unit]] = {}
         for row in self._rows(ITEMS):
             line, _, number = row["unit"].rpartition("/")
             found.setdefault(row["order_key"], []).append(Unit(row["pk"], line, int(number), row["status"]))
-        return [Sold(key, sorted(units, key=lambda unit: (unit.line, unit.number))) for key, units in found.items()]
+        return [
+            Sold(key, sorted(units, key=lambda unit: (unit.line, unit.number))) for key, units in sorted(found.items())
+        ]
 
     def ship(self, units: Iterable[Unit], tracking_number: str) -> None:
         """A parcel leaves the warehouse."""
