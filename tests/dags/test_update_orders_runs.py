@@ -273,12 +273,14 @@ def test_a_clear_from_fetch_settles_nothing_old(
 def test_xcom_is_small_and_tells_nothing_about_anybody(outbound_dags: Any, outbound: OutboundSteps) -> None:
     outbound.board.rule(answers="feeds", padding=120, feeds_a_page=2, refuse=["2"])
 
-    def decided(message: Any) -> Any:
+    def decided(message: Any) -> None:
+        assert kwargs_of(message)["feed_ids"] == outbound.board.feeds()  # all of them
         outbound.board.rule(feeds={"*": "done"})
 
     run = start(outbound_dags["update_orders"], while_waiting=decided)
 
     assert run.state == "success"
+    assert len(said(run, "send")["feed_ids"]) == 1  # as many as Omnitron holds
     for name, value in run.xcoms():
         text = value if isinstance(value, str) else json.dumps(value)
         assert len(text) <= XCOM_LIMIT, name
