@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from order_integration.channels.registry import ChannelConfig, configured
 from order_integration.errors import LockedError, RetriableError
 from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging, tries_before
+from order_integration.operators.lock_wait import LOCK_PATIENCE, WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
 
@@ -26,8 +27,6 @@ OUTCOMES = "outcomes"  # published before a push fails, so that settle can link 
 
 BY_SCHEDULE = ("scheduled", "backfill")  # run types that read their data interval
 LOCK_WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds: the settles of the other flows take less, and a task may as well wait
-LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
-LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: settles wait one after the other; see _patience
 
 
 class Fetch(FlowOperator):
@@ -129,7 +128,7 @@ class Push(FlowOperator):
             return await spec.push(Pushing(omnitron, connector, channel, staging(), run, number, is_last), rows)
 
 
-class Settle(FlowOperator):
+class Settle(WaitsForLock):
     """Link, report, quarantine, balance; decides alone whether the run is green."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
@@ -155,34 +154,12 @@ class Settle(FlowOperator):
             raise AirflowFailException(sentence)
         return table
 
-    def execute(self, context: "Context", waiting_since: str | None = None) -> Any:
-        """Like any step; but while somebody else's batch request is in the way, wait without a slot or a try."""
-        try:
-            return super().execute(context)
-        except LockedError as error:
-            since = datetime.fromisoformat(waiting_since) if waiting_since else now()
-            if now() - since > self._patience(error):
-                raise AirflowFailException(f"{error}; waited since {since.isoformat(timespec='minutes')}") from error
-            self._wait(error, since)
-
-    def _patience(self, error: LockedError) -> timedelta:
+    def patience(self, error: LockedError) -> timedelta:
         """A channel whose links wait for its own jobs has said itself how long such a job may take."""
         from order_integration.flows.settling import is_for_long  # noqa: PLC0415
 
         deadline = configured(self.channel).feed_deadline
         return max(deadline, LOCK_PATIENCE) if is_for_long(error) else LOCK_PATIENCE
-
-    def _wait(self, error: LockedError, since: datetime) -> None:
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
-
-        self.log.warning("waiting since %s: %s", since.isoformat(timespec="seconds"), error)
-        self.defer(
-            trigger=TimeDeltaTrigger(LOCK_POLL), method_name="resume", kwargs={"waiting_since": since.isoformat()}
-        )
-
-    def resume(self, context: "Context", event: object = None, *, waiting_since: str) -> Any:  # noqa: ARG002
-        """Called by Airflow after the wait."""
-        return self.execute(context, waiting_since)
 
     def _pushed(self, context: "Context", chunks: Folder, count: int) -> list[Folder | None]:
         found = context["ti"].xcom_pull(task_ids="push", key=OUTCOMES, map_indexes=list(range(count))) or []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LOCK_POLL = timedelta(minutes=1)  # each asks with a batch request of its own: only a commit tells for sure
-LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run
+LOCK_PATIENCE = timedelta(hours=2)  # far less than the longest run: they wait one after the other
 
 
 class WaitsForLock(FlowOperator):
