@@ -113,6 +113,8 @@ class SchedulerStack:
             "SECRETS__BACKEND_KWARGS": connections,
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # the files don't change while the job runs
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # a flow's tasks follow each other closely
+            # A supervisor that misses its task's end looks again after this long, and keeps the slot meanwhile (5 s).
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
 
