@@ -334,6 +334,20 @@ def test_an_order_whose_parcels_can_not_be_read_is_a_bad_record_and_no_crash():
     assert {one.order_remote_id for one in good} == {sound["id"]}
 
 
+def test_a_unit_s_news_are_read_again_by_its_key():
+    order = recorded("parcels")["order"]
+    medusa = Answers(
+        ("GET", "/admin/orders", {"orders": [order], "count": 1}),
+        ("GET", f"/admin/orders/{order['id']}", {"order": order}),
+    )
+    command = connector().command(GetUpdatedOrderItems)
+    records = medusa.read(GetUpdatedOrderItems, CENTURY)
+    for record in records:
+        assert medusa.run(GetUpdatedOrderItems, "get_by_key", command.key_of(record)) == record
+    assert medusa.run(GetUpdatedOrderItems, "get_by_key", f"{order['id']}|never/9") is None
+    assert medusa.run(GetUpdatedOrderItems, "get_by_key", "order_unknown|x/1") is None
+
+
 # Returns --------------------------------------------------------------------------------------------------------------
 
 

@@ -79,8 +79,8 @@ class GetCancelledOrders(ReadCommand[CancelOrderDto]):
 class GetUpdatedOrderItems(ReadCommand[ChannelUpdateOrderItemDto]):
     """Flow 5: invoices, tracking, deliveries that the channel knows first. One record an item id, as it is now.
 
-    Keyed by the item's remote id. `modified_at` decides which of two is newer. Give only the fields that the channel
-    knows; one that is given as None is cleared in Omnitron.
+    Keyed by the item's remote id; where only orders can be looked up, by both (`<order>|<item>`). `modified_at` decides
+    which of two is newer. Give only what the channel knows; a field that is given as None is cleared in Omnitron.
     """
 
 

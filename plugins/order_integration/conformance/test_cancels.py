@@ -44,7 +44,7 @@ def test_an_order_that_nothing_was_cancelled_of_is_no_cancel(bench: Bench) -> No
 
 def news_of(bench: Bench, order: Order, item: str) -> list[ChannelUpdateOrderItemDto]:
     found: list[Any] = [entry for entry in entries(bench, GetUpdatedOrderItems, order.window) if entry.dto]
-    assert all(entry.key == entry.dto.remote_id for entry in found if entry.dto.remote_id in order.items)
+    assert all(entry.key.endswith(entry.dto.remote_id) for entry in found if entry.dto.remote_id in order.items)
     return [entry.dto for entry in found if entry.dto.remote_id == item]
 
 

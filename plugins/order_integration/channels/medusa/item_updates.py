@@ -12,6 +12,7 @@ from order_integration.channels.medusa.reading import (
     Query,
     checked_window,
     of_sales_channels,
+    one,
     pages_by_id,
     within,
 )
@@ -20,11 +21,17 @@ from order_integration.channels.medusa.units import STATE, Parcel, parcels
 from order_integration.dto import ChannelUpdateOrderItemDto, OrderStatus
 from order_integration.errors import Reason, RecordError
 
+KEY_SEPARATOR = "|"
+
 
 class MedusaGetUpdatedOrderItems(GetUpdatedOrderItems):
     """One record a shipped unit: shipped or delivered, with its tracking number."""
 
     window_on = WindowOn.MODIFICATION
+
+    def record_key(self, record: Record) -> str:
+        """With the order: Medusa can't look up a line alone."""
+        return str(record["id"] if "problem" in record else KEY_SEPARATOR.join((record["order_id"], record["id"])))
 
     def record_time(self, record: Record) -> datetime:
         """When anything of the order changed last; `modified_at` is the unit's own time."""
@@ -44,6 +51,12 @@ class MedusaGetUpdatedOrderItems(GetUpdatedOrderItems):
         async for page in pages_by_id(self.http, "orders", data):
             if units := [unit for order in page for unit in _shipped_units(order)]:
                 yield units
+
+    async def get_by_key(self, key: str) -> Record | None:
+        """The unit as it is now; None, too, where its parcel was taken back."""
+        order_id, _, unit = key.partition(KEY_SEPARATOR)
+        order = await one(self.http, "orders", order_id, {"fields": STATE})
+        return next((record for record in _shipped_units(order) if record["id"] == unit), None) if order else None
 
     def normalize_response(self, response: Record) -> ChannelUpdateOrderItemDto:
         """One unit. What Medusa does not know (invoices) is not given, so that it stays."""
