@@ -15,7 +15,7 @@ from order_integration.dto import ErrorReportDto
 from order_integration.errors import IntegrationError, LockedError, RefusedError
 from order_integration.exact_json import dumps
 from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
-from order_integration.omnitron.batch_requests import Batch, BatchRequests, BatchStatus
+from order_integration.omnitron.batch_requests import ACCEPTED_BY_CHANNEL, Batch, BatchRequests
 from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.orders import exists
@@ -23,8 +23,6 @@ from order_integration.omnitron.reports import Reports, report_on_batch
 from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest
 
 OBJECTS_PER_BATCH = 500  # of one commit
-# An asynchronous job that the channel has accepted may hold the lock for hours; links need not wait for it.
-ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
 
 PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may wait for ever
 NOT_FOUND = 404
@@ -233,7 +231,7 @@ async def _report(books: Books, batches: BatchRequests, done: _Linked, untold: l
     await asyncio.gather(
         *(_tell_place(reports, outcome) for outcome in places.values()),
         *(_tell(books, reports, batch, outcome) for outcome in untold),
-        *(_write(reports, _report_on_link(books, batch, link)) for link in done.refused),
+        *(reports.tell(_report_on_link(books, batch, link)) for link in done.refused),
     )
 
 
@@ -244,22 +242,11 @@ async def _tell_place(reports: Reports, outcome: Outcome) -> None:
 
 async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
     for report in _reports_of(books, batch, outcome):
-        await _write(reports, report)
+        await reports.tell(report)
     if outcome.result is Result.QUARANTINED:
         books.quarantine.told(outcome.key)
     elif outcome.result is Result.PARKED:
         books.parked.told(outcome.key)
-
-
-async def _write(reports: Reports, report: ErrorReportDto) -> None:
-    """A report that Omnitron refuses is tried without its payload, and then given up: it must turn no run red."""
-    try:
-        await reports.write(report)
-    except RefusedError:
-        try:
-            await reports.write(report.model_copy(update={"raw_request": "", "raw_response": ""}))
-        except RefusedError as error:
-            log.warning("Omnitron refuses the report %s: %s", report.error_code, error)
 
 
 def _report_on_link(books: Books, batch: Batch, link: Link) -> ErrorReportDto:
