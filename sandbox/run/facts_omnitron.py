@@ -60,6 +60,12 @@ def refused(database: Path, channel: int) -> dict[str, set[str]]:
     return dict(found)
 
 
+def ended_feeds(database: Path, channel: int) -> list[str]:
+    """What the channel called its jobs that came to a good end."""
+    batches = Omnitron(database, channel).batches
+    return [row["remote_batch_id"] for row in batches if row["remote_batch_id"] and row["status"] == "done"]
+
+
 def _order(row: Row, items: list[Row]) -> Order:
     lines: dict[str, list[Row]] = defaultdict(list)
     for item in sorted(items, key=_number):

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ FINISHED = ("success", "failed")
 DEFERRED = "deferred"
 NOTED = (DEFERRED, "failed", "up_for_retry", "upstream_failed")  # what does not happen anyway
 LOG_LINES = 12
+Meanwhile = Callable[[AbstractSet[str]], None]
 NOISE = ("py.warnings", "airflow.dag_processing")  # the same in every task's log
 
 
@@ -55,8 +57,8 @@ class FlowRun:
         return self.state == "success"
 
 
-def nothing() -> None:
-    """What happens meanwhile, unless somebody does something."""
+def nothing(_: AbstractSet[str]) -> None:
+    """What happens meanwhile, unless somebody does something; told are the DAGs that wait without a slot."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Follower:
     logs: Path
     say: Say
 
-    def run(self, calls: Sequence[Call], meanwhile: Callable[[], None] = nothing) -> list[FlowRun]:
+    def run(self, calls: Sequence[Call], meanwhile: Meanwhile = nothing) -> list[FlowRun]:
         """Trigger them all by hand, without a logical date, and follow them to their ends."""
         since, began = datetime.now(UTC) - JUST_BEFORE, time.monotonic()
         runs = {(call.dag_id, self.api.trigger(call.dag_id, dict(call.conf))): call for call in calls}
@@ -103,14 +105,14 @@ class Follower:
         runs: Mapping[tuple[str, str], Call],
         since: datetime,
         began: float,
-        meanwhile: Callable[[], None],
+        meanwhile: Meanwhile,
     ) -> tuple[dict[tuple[str, str], tuple[str, Json | None, float]], set[tuple[str, str, str]]]:
         """State, table and seconds of each run, and the tasks that were seen deferred."""
         seen: dict[tuple[str, ...], str] = {}
         ended: dict[tuple[str, str], tuple[str, Json | None, float]] = {}
         waited: set[tuple[str, str, str]] = set()
         while len(ended) < len(runs):
-            meanwhile()
+            meanwhile({dag_id for dag_id, _, _ in waited})
             runs_now = self.api.runs_since(since)  # before the tasks: their last changes are shown, too
             states = {(run["dag_id"], run["dag_run_id"]): run["state"] for run in runs_now}
             for task in self.api.tasks_since(since, NOTED):

@@ -27,7 +27,7 @@ from sandbox.run.state import REPOSITORY, Secrets, State, write_private
 Json = dict[str, Any]
 
 READY_SECONDS = 60.0
-FEED_SECONDS = 20.0  # in a story its clerk decides sooner, and refuses what he is told to
+FEED_SECONDS = 60.0  # in a story its clerk decides sooner, and refuses what he is told to
 
 
 def omnitron(state: State, ports: Ports) -> Service:

@@ -10,6 +10,7 @@ class Shop(Protocol):
     invoices: bool  # whether the channel writes invoices by itself
     cancels_on_request: bool  # whether shoppers can ask for a cancel
     refuses: bool  # whether it can be told to refuse an order, once
+    takes_its_time: bool  # whether it decides a feed no sooner than somebody waits for it
 
     def cancel(self, order: str) -> None:
         """The whole order."""
@@ -32,8 +33,11 @@ class Shop(Protocol):
     def refuse_next(self, order: str) -> None:
         """The next parcel of this order is refused, once."""
 
-    def work(self) -> None:
-        """Called again and again while flows run: the channel does what it does in its own time."""
+    def work(self, *, awaited: bool) -> None:
+        """Called again and again while flows run: the channel does what it does in its own time.
+
+        `awaited`: a flow of ours waits for it.
+        """
 
     def close(self) -> None:
         """No more calls."""

@@ -24,11 +24,12 @@ class MarketplaceShop:
     invoices = True
     cancels_on_request = True
     refuses = True
-    patience = 3.0  # seconds: long enough to be seen waiting
+    patience = 40.0  # seconds, after which a feed is decided though nobody waits for it
 
     def __init__(self, url: str, database: Path, *, is_sync: bool) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
         self._database, self._is_sync = database, is_sync
+        self.takes_its_time = not is_sync
         self._refuse: set[int] = set()
 
     def close(self) -> None:
@@ -60,9 +61,11 @@ class MarketplaceShop:
         else:
             self._refuse.add(int(order))
 
-    def work(self) -> None:
-        """Feeds are decided when they have been waited for."""
-        before = (time.time() - self.patience) * 1000
+    def work(self, *, awaited: bool) -> None:
+        """Feeds are decided when somebody waits for them."""
+        if self._is_sync:
+            return
+        before = (time.time() - (0 if awaited else self.patience)) * 1000
         with closing(sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             feeds = [feed for (feed,) in connection.execute(OPEN_FEEDS, [before])]
         for feed in feeds:

@@ -16,6 +16,7 @@ class MedusaShop:
     invoices = False
     cancels_on_request = False
     refuses = False
+    takes_its_time = False
 
     def __init__(self, stand: Mapping[str, Any]) -> None:
         self._admin = Api(stand["base_url"], basic(stand["api_key"]))
@@ -54,5 +55,5 @@ class MedusaShop:
     def refuse_next(self, order: str) -> None:
         raise NotImplementedError("Medusa refuses nothing on demand")
 
-    def work(self) -> None:
+    def work(self, *, awaited: bool) -> None:
         """Its workflows work by themselves."""

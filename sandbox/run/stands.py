@@ -40,9 +40,10 @@ def marketplace(channel: Channel, state: State, ports: Ports) -> Stand:
     """A seller's account, with orders of its own."""
     url, database = ports.of(channel.name).url, state.marketplace_database(channel.name)
     expected = check_marketplace.expected(channel.seed or SEED)
-    shop = MarketplaceShop(url, database, is_sync=channel is MARKETPLACE)
+    shop, is_sync = MarketplaceShop(url, database, is_sync=channel is MARKETPLACE), channel is MARKETPLACE
+    window = (expected.start, expected.end)
     return Stand(
-        part=Part(channel, _merchant(channel, state, ports), shop, (expected.start, expected.end)),
+        part=Part(channel, _merchant(channel, state, ports), shop, window, gets_feeds=not is_sync),
         expected=expected,
         facts=lambda: facts_marketplace.read(database, _reasons(channel)),
         content=lambda: quiet.of_sqlite(database),
@@ -56,7 +57,9 @@ def medusa(channel: Channel, said: Mapping[str, Any], state: State, ports: Ports
     expected = check_medusa.expected(url)
     window = (expected.start, expected.end)
     return Stand(
-        part=Part(channel, _merchant(channel, state, ports), MedusaShop(said), window, modes=BOTH_WAYS),
+        part=Part(
+            channel, _merchant(channel, state, ports), MedusaShop(said), window, modes=BOTH_WAYS, gets_feeds=True
+        ),
         expected=expected,
         facts=lambda: facts_medusa.read(url, _reasons(channel)),
         content=lambda: quiet.of_postgres(url),

@@ -1,6 +1,7 @@
 """The story of a channel's orders, from their arrival to the last return: people act, and Airflow runs the flows."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -32,6 +33,7 @@ class Part:
     shop: Shop
     orders: tuple[datetime, datetime]  # the window in which all of its orders are
     modes: Sequence[Json] = ({},)  # what `update_orders` is told, a wave each
+    gets_feeds: bool = False
     picks: Picks = field(default_factory=Picks)
     wanted: dict[str, State] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class Story:
                     mode, orders = of_part
                     self._pack(part, orders, number)
                     calls.append(self._call(UPDATE, part, mode))
-            self.say("2. the merchant ships some orders, and the channel is told")
+            self.say("2. the merchant ships some orders, and the channel is told" + " the other way" * (number > 1))
             self._run(calls)
 
     def _pack(self, part: Part, orders: Sequence[Sold], wave: int) -> None:
@@ -155,9 +157,9 @@ class Story:
         else:
             part.merchant.begin(request)
 
-    def _work(self) -> None:
+    def _work(self, waiting: AbstractSet[str]) -> None:
         for part in self.parts:
-            part.shop.work()
+            part.shop.work(awaited=Call(UPDATE, part.channel.name).dag_id in waiting)
 
     def _chapter(self, number: str, what: str, flow: str) -> None:
         self.say(f"{number}. {what}")

@@ -263,6 +263,13 @@ def test_a_refusal_of_the_channel_is_read_from_omnitron(sides: Sides) -> None:
     assert facts_omnitron.refused(sides.omnitron_file, MARKETPLACE.number) == {sides.order.key: {"remote"}}
 
 
+def test_a_feed_counts_when_it_is_done(sides: Sides) -> None:
+    for pk, feed, status in ((1, "7", "done"), (2, "8", "fail"), (3, None, "done")):
+        row = "INSERT INTO batch_requests (pk, channel, remote_batch_id, status) VALUES (?, ?, ?, ?)"
+        sides.tamper(row, pk, MARKETPLACE.number, feed, status)
+    assert facts_omnitron.ended_feeds(sides.omnitron_file, MARKETPLACE.number) == ["7"]
+
+
 def test_orders_that_nobody_can_read_are_not_missed(sides: Sides) -> None:
     facts = facts_marketplace.read(sides.shop_file, MARKETPLACE_REASONS)
     with closing(sqlite3.connect(sides.shop_file)) as connection:

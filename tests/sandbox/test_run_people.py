@@ -65,19 +65,17 @@ def test_an_order_is_refused_once_in_a_feed_and_the_others_pass(api: httpx.Clien
     first, second, *_ = orders(api)
     shop.refuse_next(str(first))
     assert feed(api, "one", first, second) == {}
-    # when: it was not waited for yet
-    shop.patience = 3600
-    shop.work()
+    # when: nobody waits for it yet
+    shop.work(awaited=False)
     # then
     assert results(api, "one") == {}
     # when
-    shop.patience = 0
-    shop.work()
+    shop.work(awaited=True)
     # then
     assert results(api, "one") == {first: "FAILED", second: "OK"}
     # when: again, and nobody minds any more
     feed(api, "two", first)
-    shop.work()
+    shop.work(awaited=True)
     # then
     assert results(api, "two") == {first: "OK"}
     shop.close()
