@@ -6,14 +6,13 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from order_integration.channels.commands import SLIPS, GetUpdatedOrderItems
+from order_integration.channels.commands import GetUpdatedOrderItems
 from order_integration.dto import ChannelUpdateOrderItemDto
-from order_integration.errors import IntegrationError, Reason, RecordError, RetriableError
+from order_integration.errors import Reason, RecordError
 from order_integration.flows import pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
-from order_integration.flows.pushing import Pushing, items_of, pushed, set_apart
-from order_integration.flows.transforming import entries_of
+from order_integration.flows.pushing import Pushing, items_of, latest, pushed, set_apart
 from order_integration.omnitron.client import Memo, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.order_items import OrderItems
@@ -71,7 +70,7 @@ class _Desk:
     async def push_one(self, item: Item) -> Outcome:
         """Every item that is linked with the id."""
         async with self._slots:
-            dto = await self._latest(item)
+            dto = await latest(self.ctx, GetUpdatedOrderItems, item, same)  # type: ignore[type-abstract]
             if dto is None:
                 log.warning("record %s is not in the channel any more; nothing is changed", key_digest(item.key))
                 return Outcome(item.key, Result.UNCHANGED)
@@ -112,26 +111,6 @@ class _Desk:
             sentence = f"{len(found)} orders of Omnitron are linked with this id"
             raise RecordError(Reason.AMBIGUOUS, "order_remote_id", sentence)
         return found[0]
-
-    async def _latest(self, item: Item) -> ChannelUpdateOrderItemDto | None:
-        """In a later try the channel is asked again, where it can be: what was staged may be old by now.
-
-        None: the channel has it no more. Raises RetriableError where it does not say.
-        """
-        command = self.ctx.connector.command(GetUpdatedOrderItems)  # type: ignore[type-abstract]
-        if self.ctx.try_number == 1 or not command.can_get_by_key() or command.is_without_id(item.key):
-            return item.dto
-        try:
-            record = await command.get_by_key(item.key)
-        except (IntegrationError, *SLIPS) as error:
-            wait = getattr(error, "retry_after", None)
-            raise RetriableError(f"the channel can't show it again: {type(error).__name__}", retry_after=wait) from None
-        if record is None:
-            return None
-        [entry] = await entries_of(command, [record], same)
-        if entry.dto is None:
-            raise entry.error or RecordError(Reason.RECORD_MALFORMED, "record", "can't be read")
-        return entry.dto
 
 
 def _link(row: Row, remote_id: str) -> Link:

@@ -1,17 +1,17 @@
 """What a push task works with, and what an error of one record means for it: the others go on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from order_integration.channels.commands import Connector
+from order_integration.channels.commands import SLIPS, Connector, ReadCommand
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import Dto, masked
-from order_integration.errors import ContractError, RecordError, RefusedError, RetriableError
+from order_integration.errors import ContractError, IntegrationError, Reason, RecordError, RefusedError, RetriableError
 from order_integration.flows.outcomes import WAITS_FOR, Outcome, Result
-from order_integration.flows.transforming import BEGINNING
+from order_integration.flows.transforming import BEGINNING, entries_of
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.customers import refused
 from order_integration.staging import Staging
@@ -66,6 +66,30 @@ def items_of(dto: type[D], rows: Iterable[Row]) -> list[Item[D]]:
         for row in rows
     ]
     return sorted(items, key=lambda item: (item.time or BEGINNING, item.key))
+
+
+async def latest(
+    ctx: Pushing, command_type: type[ReadCommand[D]], item: Item[D], same: Callable[[D], Hashable]
+) -> D | None:
+    """In a later try the channel is asked again, where it can be: what was staged may be old by now.
+
+    None: the channel has it no more. Raises RetriableError where it does not say, RecordError where it says what can't
+    be used. `same`: as in the flow's spec.
+    """
+    command = ctx.connector.command(command_type)
+    if ctx.try_number == 1 or not command.can_get_by_key() or command.is_without_id(item.key):
+        return item.dto
+    try:
+        record = await command.get_by_key(item.key)
+    except (IntegrationError, *SLIPS) as error:
+        wait = getattr(error, "retry_after", None)
+        raise RetriableError(f"the channel can't show it again: {type(error).__name__}", retry_after=wait) from None
+    if record is None:
+        return None
+    [entry] = await entries_of(command, [record], same)
+    if entry.dto is None:
+        raise entry.error or RecordError(Reason.RECORD_MALFORMED, "record", "can't be read")
+    return entry.dto
 
 
 PushOne = Callable[[Item[D]], Awaitable[Outcome]]
