@@ -1,12 +1,13 @@
 """Flow 7: what the merchant, Omnitron and other batch requests do while a run is under way."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from order_integration.errors import ContractError, LockedError, RetriableError
 from tests.conftest import BackOffice
-from tests.flows.request_steps import API, RequestSteps, ask, decide, due, reject, start, told
+from tests.flows.request_steps import API, RequestSteps, answer, ask, batches, decide, due, reject, start, told
 from tests.flows.state import no_batch_is_open
 from tests.flows.steps import Steps
 from tests.shelf_requests import RequestShelf, fine
@@ -40,6 +41,26 @@ def test_what_changed_since_it_was_read_is_left_out_and_offered_again(
     requests.run()
     assert told()[1:] == [[("R1", "confirmed")]]
     assert due(back_office) == set()
+
+
+def test_a_run_that_is_cleared_tells_only_what_the_channel_does_not_know(
+    requests: RequestSteps, back_office: BackOffice
+) -> None:
+    refused, known = ask(back_office, "1-1/1", "R1"), ask(back_office, "1-1/2", "R2")
+    reject(back_office, refused)
+    reject(back_office, known)
+    answer(R1={"status": "FAIL"})
+    ready = asyncio.run(requests.ready("run"))
+
+    for told_before in (0, 2, 3):
+        assert len(told()) == told_before
+        sent = asyncio.run(requests.send(ready, "run"))
+        table = asyncio.run(requests.settle(sent, "run"))
+        answer()
+
+    assert sorted(told()) == [[("R1", "rejected")], [("R1", "rejected")], [("R2", "rejected")]]
+    assert (table["due"], table["left_out"]) == (2, 2)
+    assert batches(back_office) == ["done", "done"]
 
 
 def test_a_change_after_the_channel_was_told_stays_due(requests: RequestSteps, back_office: BackOffice) -> None:

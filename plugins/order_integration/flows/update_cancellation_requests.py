@@ -7,6 +7,7 @@ as it is now; only those that were offered are objects of the run's batch reques
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from order_integration.channels.commands import Connector, UpdateCancellationRequest
@@ -16,6 +17,7 @@ from order_integration.flows.telling import Telling
 from order_integration.flows.translating import Request, Translator, backwards
 from order_integration.omnitron.cancellation_requests import KIND, CancellationRequests
 from order_integration.omnitron.client import Omnitron, id_of
+from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.staging import Folder
 
 FLOW = "update_cancellation_requests"
@@ -63,9 +65,9 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
     """
     if left := await end_left_over(sending):
         return {"folder": left.folder}
-    due = [Request.from_row(row) for row in ready.read(READY)]
+    due, known = await _apart(sending.omnitron, [Request.from_row(row) for row in ready.read(READY)])
     if not due:
-        sending.keep([])
+        sending.keep(known)
         return {}
     async with job(sending) as opened:
         try:
@@ -74,10 +76,23 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
             if not by_channel(error):
                 raise
             log.warning("%s: the requests stay due", error)
-            sending.keep(request.sent.moved(State.WAITING) for request in due)
+            sending.keep([*known, *(request.sent.moved(State.WAITING) for request in due)])
             return {}
-        await opened.done(await _said(sending.omnitron, connector, due))
+        await opened.done([*known, *await _said(sending.omnitron, connector, due)])
     return {}
+
+
+async def _apart(omnitron: Omnitron, requests: Sequence[Request]) -> tuple[list[Request], list[Sent]]:
+    """Those to tell; and those that the channel knows as they were read, or newer: this run was cleared."""
+    actions = await IntegrationActions(omnitron).by_object(KIND, (request.sent.pk for request in requests))
+    known = {request.sent.pk for request in requests if _is_told(actions.get(request.sent.pk, {}), request.sent)}
+    due = [request for request in requests if request.sent.pk not in known]
+    return due, [request.sent.moved(State.LEFT_OUT) for request in requests if request.sent.pk in known]
+
+
+def _is_told(action: Row, sent: Sent) -> bool:
+    told = action.get("version_date") if action.get("status") == "success" else None
+    return told is not None and datetime.fromisoformat(told) >= datetime.fromisoformat(sent.version_date)
 
 
 async def _said(omnitron: Omnitron, connector: Connector, due: Sequence[Request]) -> list[Sent]:
