@@ -76,6 +76,24 @@ def test_a_refund_that_the_channel_forces_is_carried(cancelling: Steps, back_off
     assert [plan["forced_refund_amount"] for plan in plans(back_office)] == ["12.50"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "nothing"), [("is_cargo_refund", False), ("forced_refund_amount", None), ("refund_invoice_number", None)]
+)
+def test_what_is_said_of_the_money_is_said_once_an_order(
+    cancelling: Steps, back_office: BackOffice, flag: str, nothing: Any
+) -> None:
+    said = {"is_cargo_refund": True, "forced_refund_amount": "10.00", "refund_invoice_number": "INV-7"}[flag]
+    arrive(cancelling, back_office, order("1", items=[item("1"), item("1", unit=2)], amount="110.00"))
+    put(cancel("1", LINE, **{flag: said}))
+    cancelling.run()
+    carry_out(back_office, "1")
+
+    put(cancel("1", LINE, "1-1/2", minutes=20, **{flag: said}))
+    assert results(cancelling.run()) == {"created": 1}
+
+    assert [plan[flag] for plan in plans(back_office)] == [said, nothing]
+
+
 @pytest.mark.defect("C7", "I5")
 def test_items_are_linked_as_they_are_after_it_and_the_order_is_not(cancelling: Steps, back_office: BackOffice) -> None:
     """The order's version decides what flow 2 offers; a merchant's change in between must not be hidden."""
@@ -207,7 +225,7 @@ def test_a_bad_record_stops_no_other(cancelling: Steps, back_office: BackOffice)
 def test_an_item_that_is_not_linked_waits_and_the_others_are_cancelled(
     cancelling: Steps, back_office: BackOffice
 ) -> None:
-    """What can still be stopped is not shipped because of it; the money goes with the last of them."""
+    """What can still be stopped is not shipped because of it; the money goes with the first of them."""
     arrive(cancelling, back_office, order("1"))
     put(cancel("1", LINE, "1-9/1", is_cargo_refund=True))
 
@@ -217,7 +235,7 @@ def test_an_item_that_is_not_linked_waits_and_the_others_are_cancelled(
     assert cancelling.verdict(balance) is None
     assert cancelling.keys(cancelling.parked) == {"1": ("item_unknown", "cancel_items")}
     assert states(back_office) == {LINE: ["50"]}
-    assert [plan["is_cargo_refund"] for plan in plans(back_office)] == [False]
+    assert [plan["is_cargo_refund"] for plan in plans(back_office)] == [True]
     assert results(cancelling.run()) == {"parked": 1}
     assert asked(back_office) == 1
 
@@ -338,7 +356,7 @@ def test_an_order_whose_earlier_cancel_still_waits_is_tried_again_later(
     assert cancelling.keys(cancelling.parked) == {}
 
 
-def test_what_is_still_in_the_house_is_stopped_first_and_the_money_goes_with_the_rest(
+def test_what_is_still_in_the_house_is_stopped_first_and_the_money_goes_with_it(
     cancelling: Steps, back_office: BackOffice
 ) -> None:
     """Omnitron takes no plan that mixes what is shipped with what is not."""
@@ -356,7 +374,7 @@ def test_what_is_still_in_the_house_is_stopped_first_and_the_money_goes_with_the
     carry_out(back_office, "1")
     assert results(cancelling.run()) == {"created": 1}
     kinds = [(plan["cancellation_type"], plan["is_cargo_refund"]) for plan in plans(back_office)]
-    assert kinds == [("cancel", False), ("refund", True)]
+    assert kinds == [("cancel", True), ("refund", False)]
     assert states(back_office) == {LINE: ["50"], "1-1/2": ["100"]}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from order_integration.channels.commands import GetCancelledOrders
@@ -54,6 +54,7 @@ class Todo:
 
     units: Mapping[int, str]
     waits: RecordError | None = None  # the rest has to wait
+    is_first: bool = True  # none of the record's units is gone yet: what it says of the money has not been said
 
 
 def todo_of(dto: CancelOrderDto, linked: Linked, rows: Mapping[int, Row]) -> Todo:
@@ -64,6 +65,7 @@ def todo_of(dto: CancelOrderDto, linked: Linked, rows: Mapping[int, Row]) -> Tod
     """
     units: dict[int, str] = {}
     waits: RecordError | None = None
+    is_first = True
     for remote_id, asked in Counter(dto.cancel_items).items():
         pks = sorted({int(action["object_id"]) for action in linked.get(remote_id, ())} & rows.keys())
         if not pks:
@@ -74,16 +76,17 @@ def todo_of(dto: CancelOrderDto, linked: Linked, rows: Mapping[int, Row]) -> Tod
             sentence = f"{asked} units of an item are to be cancelled, and Omnitron has {len(pks)} of it"
             raise RecordError(Reason.CONFLICT, "cancel_items", sentence)
         open_ones = [pk for pk in pks if not is_gone(rows[pk])]
+        is_first = is_first and open_ones == pks
         units |= dict.fromkeys(open_ones[: max(asked - (len(pks) - len(open_ones)), 0)], remote_id)
-    return _of_one_kind(units, waits, rows)
+    return _of_one_kind(Todo(units, waits, is_first), rows)
 
 
-def _of_one_kind(units: dict[int, str], waits: RecordError | None, rows: Mapping[int, Row]) -> Todo:
+def _of_one_kind(todo: Todo, rows: Mapping[int, Row]) -> Todo:
     """What is shipped and what is not can't be in one plan: what can still be stopped goes first."""
-    in_house = {pk: remote_id for pk, remote_id in units.items() if not is_shipped(rows[pk])}
-    if in_house and len(in_house) < len(units):
-        return Todo(in_house, waits_for_a_plan())
-    return Todo(units, waits)
+    in_house = {pk: remote_id for pk, remote_id in todo.units.items() if not is_shipped(rows[pk])}
+    if in_house and len(in_house) < len(todo.units):
+        return replace(todo, units=in_house, waits=waits_for_a_plan())
+    return todo
 
 
 def reasons_of(dto: CancelOrderDto, todo: Todo, mapping: ReasonMapping) -> dict[int, int]:
@@ -144,8 +147,8 @@ class _Desk:
             reasons = reasons_of(item.dto, todo, self.mapping)
             if is_waiting(order):
                 raise waits_for_a_plan()
-            # With the last items of a record, so that no money is given back twice.
-            flags = Flags() if todo.waits else Flags.of(item.dto)
+            # With the first plan alone, so that no money is given back twice.
+            flags = Flags.of(item.dto) if todo.is_first else Flags()
             done = await self.cancels.cancel(pk, reasons, flags)
             links = tuple(_links(done.rows, todo)) if done.by_us else ()
         if todo.waits:
