@@ -7,7 +7,7 @@ import pytest
 
 from order_integration.errors import ContractError, LockedError, RetriableError
 from tests.conftest import BackOffice
-from tests.flows.request_steps import API, RequestSteps, answer, ask, batches, decide, due, reject, start, told
+from tests.flows.request_steps import API, RequestSteps, answer, ask, batches, decide, due, reject, reports, start, told
 from tests.flows.state import no_batch_is_open
 from tests.flows.steps import Steps
 from tests.shelf_requests import RequestShelf, fine
@@ -61,6 +61,28 @@ def test_a_run_that_is_cleared_tells_only_what_the_channel_does_not_know(
     assert sorted(told()) == [[("R1", "rejected")], [("R1", "rejected")], [("R2", "rejected")]]
     assert (table["due"], table["left_out"]) == (2, 2)
     assert batches(back_office) == ["done", "done"]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_omnitron_refuses_to_commit_is_not_told_and_fails_alone(
+    requests: RequestSteps, back_office: BackOffice, others: int
+) -> None:
+    refused, *taken = [ask(back_office, f"1-1/{unit}", f"R{unit}") for unit in range(1, 2 + others)]
+    for pk in (refused, *taken):
+        reject(back_office, pk)
+    # The commit of all, and that of it alone; each is tried twice.
+    back_office.fault(
+        "PATCH", "/batch_requests/", "status", status=400, body={"objects": ["no"]}, times=4 if others else 2
+    )
+
+    table = requests.run()
+
+    assert told() == [[("R2", "rejected")]] * others
+    assert (table["succeeded"], table["failed"]) == (others, 1)
+    assert reports(back_office) == ["R1: channel_app: Omnitron refuses to commit it"]
+    assert due(back_office) == {refused}
+    assert "1 of" in (requests.verdict() or "")
+    assert no_batch_is_open(back_office)
 
 
 def test_a_change_after_the_channel_was_told_stays_due(requests: RequestSteps, back_office: BackOffice) -> None:

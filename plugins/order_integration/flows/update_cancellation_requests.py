@@ -71,14 +71,15 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
         return {}
     async with job(sending) as opened:
         try:
-            await opened.commit([request.sent for request in due])
+            refused = await opened.commit([request.sent for request in due])
         except LockedError as error:
             if not by_channel(error):
                 raise
             log.warning("%s: the requests stay due", error)
             sending.keep([*known, *(request.sent.moved(State.WAITING) for request in due)])
             return {}
-        await opened.done([*known, *await _said(sending.omnitron, connector, due)])
+        taken = [request for request in due if request.sent.pk in opened.committed]
+        await opened.done([*known, *refused, *await _said(sending.omnitron, connector, taken)])
     return {}
 
 
