@@ -1,5 +1,7 @@
 """Flow 7: requests that the channel answers in one go are told together, each as it is now."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -40,6 +42,23 @@ def test_a_group_is_called_once_however_many_of_it_are_due(
     ]
     assert (table["due"], table["succeeded"]) == (4, 4)
     assert due(back_office) == set()
+
+
+def test_groups_are_told_one_after_the_other(requests: RequestSteps, back_office: BackOffice, lines: list[int]) -> None:
+    """Two returns of one order: Medusa has one change of an order at a time, and one amount that is owed."""
+    for pk in (*lines, ask(back_office, "2-1/1", "R2:a")):
+        reject(back_office, pk)
+    inside = threading.Lock()
+
+    def said(told: Any) -> Any:
+        assert inside.acquire(blocking=False), "another group is being told"
+        time.sleep(0.1)  # long enough to meet
+        inside.release()
+        return fine(told)
+
+    RequestShelf.answer = staticmethod(said)
+
+    assert requests.run()["succeeded"] == 4
 
 
 def test_those_that_are_not_due_are_told_as_they_are_now_and_are_no_objects_of_the_batch_request(

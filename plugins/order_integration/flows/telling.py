@@ -42,8 +42,10 @@ class Telling:
             by_id[request.remote_id].append(request)
         groups, sents = await self._groups(by_id)
         others = await self._others({one for group in groups for one in group}, by_id)
-        answered = await asyncio.gather(*(self._group(_of(group, by_id), _of(group, others)) for group in groups))
-        return [*sents, *(sent for group in answered for sent in group)]
+        # One after the other: two may be about one order, of which a channel carries out one change at a time.
+        for group in groups:
+            sents += await self._group(_of(group, by_id), _of(group, others))
+        return sents
 
     async def _groups(self, by_id: Mapping[str, list[Request]]) -> tuple[list[list[str]], list[Sent]]:
         """Each remote id in one group, whoever names it first; and those of which not even that could be asked."""
