@@ -240,6 +240,29 @@ def test_an_item_that_is_not_linked_waits_and_the_others_are_cancelled(
     assert asked(back_office) == 1
 
 
+def test_units_that_are_not_all_linked_yet_wait_for_it(cancelling: Steps, back_office: BackOffice) -> None:
+    """Flow 1 may still be linking them: a person has nothing to do with it."""
+    arrive(cancelling, back_office, shared("1", 3))
+    actions = back_office.rows("integration_actions", content_type_name="orderitem")
+
+    def link(remote_id: str) -> None:
+        for row in actions[1:]:
+            path = f"/api/v1/channel/1/integration_actions/{row['pk']}/"
+            back_office.patch(path, json={"remote_id": remote_id}).raise_for_status()
+
+    link("not yet")
+    put(cancel("1", "1-line", "1-line"))
+
+    assert results(cancelling.run()) == {"parked": 1}
+    assert cancelling.keys(cancelling.parked) == {"1": ("item_unknown", "cancel_items")}
+    assert asked(back_office) == 0
+
+    link("1-line")
+    assert results(cancelling.run()) == {"created": 1}
+    assert states(back_office) == {"1-line": ["50", "50", "400"]}
+    assert cancelling.keys(cancelling.parked) == {}
+
+
 def test_an_order_that_is_linked_twice_is_nobody_s_to_guess(cancelling: Steps, back_office: BackOffice) -> None:
     arrive(cancelling, back_office, order("1"), order("2"))
     for row in back_office.rows("integration_actions", content_type_name="order"):

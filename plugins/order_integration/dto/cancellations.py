@@ -19,8 +19,8 @@ class CancellationType(StrEnum):
 class CancelOrderDto(Dto):
     """What of an order is cancelled by now. An item id stands in `cancel_items` as often as its units are cancelled.
 
-    What it says of the money (`is_cargo_refund`, `forced_refund_amount`, `refund_invoice_number`) is told Omnitron once,
-    with the first cancel of the order: said again with a later one, it would be paid back again.
+    What it says of the money (`is_cargo_refund`, `forced_refund_amount`, `refund_invoice_number`) is told Omnitron
+    once, with the first cancel of the order: said again with a later one, it would be paid back again.
     """
 
     order: Id

@@ -68,7 +68,7 @@ def todo_of(dto: CancelOrderDto, linked: Linked, rows: Mapping[int, Row]) -> Tod
     is_first = True
     for remote_id, asked in Counter(dto.cancel_items).items():
         pks = sorted({int(action["object_id"]) for action in linked.get(remote_id, ())} & rows.keys())
-        if not pks:
+        if not pks or len(pks) < asked <= _there(remote_id, rows):
             sentence = "an item of it is not linked with one of Omnitron yet"
             waits = RecordError(Reason.ITEM_UNKNOWN, "cancel_items", sentence)
             continue
@@ -79,6 +79,11 @@ def todo_of(dto: CancelOrderDto, linked: Linked, rows: Mapping[int, Row]) -> Tod
         is_first = is_first and open_ones == pks
         units |= dict.fromkeys(open_ones[: max(asked - (len(pks) - len(open_ones)), 0)], remote_id)
     return _of_one_kind(Todo(units, waits, is_first), rows)
+
+
+def _there(remote_id: str, rows: Mapping[int, Row]) -> int:
+    """How many items came with the channel's id, linked or not: flow 1 may still be linking them."""
+    return sum((row.get("extra_field") or {}).get("id") == remote_id for row in rows.values())
 
 
 def _of_one_kind(todo: Todo, rows: Mapping[int, Row]) -> Todo:
