@@ -169,7 +169,7 @@ def test_another_reason_is_news(quarantine: Waiting) -> None:
 def test_closing_keeps_key_and_reason_and_forgets_the_payload(quarantine: Waiting) -> None:
     quarantine.put("1", {"reason": "a", "record": {"name": "x"}, "dto": {"name": "x"}}, run="r1", now=NOW)
 
-    quarantine.close("1", "superseded", now=LATER)
+    quarantine.close("1", "superseded", now=LATER, read_at=LATER)
 
     known = quarantine.get("1")
     assert known is not None
@@ -180,10 +180,10 @@ def test_closing_keeps_key_and_reason_and_forgets_the_payload(quarantine: Waitin
 
 def test_closing_what_is_closed_or_never_was_changes_nothing(quarantine: Waiting) -> None:
     quarantine.put("1", {"reason": "a"}, run="r1", now=NOW)
-    quarantine.close("1", "superseded", now=NOW)
+    quarantine.close("1", "superseded", now=NOW, read_at=NOW)
 
-    quarantine.close("1", "expired", now=LATER)
-    quarantine.close("2", "expired", now=LATER)
+    quarantine.close("1", "expired", now=LATER, read_at=LATER)
+    quarantine.close("2", "expired", now=LATER, read_at=LATER)
 
     assert (quarantine.get("1") or {})["state"] == "superseded"
     assert quarantine.get("2") is None
@@ -191,7 +191,7 @@ def test_closing_what_is_closed_or_never_was_changes_nothing(quarantine: Waiting
 
 def test_what_was_closed_and_comes_again_is_news(quarantine: Waiting) -> None:
     quarantine.put("1", {"reason": "a"}, run="r1", now=NOW)
-    quarantine.close("1", "superseded", now=NOW)
+    quarantine.close("1", "superseded", now=NOW, read_at=NOW)
 
     assert quarantine.put("1", {"reason": "a"}, run="r2", now=LATER)["first_run"] == "r2"
     assert quarantine.open_keys()["1"]["first_seen"] == LATER

@@ -38,6 +38,11 @@ TOLD = "told"  # in an object that waits: its report is written
 KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits for the same reason
 
 
+def moment_of(row: Row) -> str:
+    """When what waits, or what closed it, was read from the channel: ISO 8601 in UTC, so that texts compare."""
+    return str(row.get("read_at") or row.get("closed") or row["last_seen"])
+
+
 def key_digest(key: str) -> str:
     """A name for a key that is safe in a path, in a report and in a log."""
     return sha256(key.encode(errors="surrogatepass")).hexdigest()[:24]
@@ -194,18 +199,14 @@ class Waiting:
         if known is not None and known["state"] == "open":
             self.staging.write(self._path(key), dumps({**known, TOLD: True}).encode())
 
-    def close(self, key: str, state: str, *, now: str) -> None:
-        """The key needs to wait no longer; key and reason stay, the payload goes."""
+    def close(self, key: str, state: str, *, now: str, read_at: str) -> None:
+        """The key needs to wait no longer; key and reason stay, the payload goes. `read_at`: of what closes it."""
         known = self.get(key)
         if known is not None and known["state"] == "open":
             kept = {name: value for name, value in known.items() if name not in {"record", "dto"}}
-            self.staging.write(self._closed(key), dumps({**kept, "state": state, "closed": now}).encode())
+            closed = {**kept, "state": state, "closed": now, "read_at": read_at}
+            self.staging.write(self._closed(key), dumps(closed).encode())
             self.staging.remove(self._path(key))
-
-    def closed_since(self, key: str, moment: str) -> bool:
-        """Whether the key's object was closed after a moment (ISO 8601 in UTC)."""
-        known = self.get(key)
-        return known is not None and known["state"] != "open" and str(known["closed"]) > moment
 
     def open_keys(self) -> dict[str, Row]:
         """All that still wait, by key."""

@@ -18,15 +18,17 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
     A record that no push task gave account of (it was killed, say) is parked: the next run begins with it.
     """
     manifest = next(iter(chunks.read(MANIFEST)))
-    settlement = Settlement([], manifest["staged_at"])
+    settlement = Settlement()
     for row in chunks.read(QUARANTINED):
         settlement.records[row["key"]] = row.pop("record")
+        settlement.read_at[row["key"]] = row.pop("read_at")
         settlement.outcomes.append(Outcome.from_row(row))
     for number, folder in enumerate(pushed):
         said = {row["key"]: Outcome.from_row(row) for row in folder.read(OUTCOMES)} if folder else {}
         for row in chunks.read(f"{CHUNK}-{number:03}"):
             outcome = _final(said.get(row["key"]) or _unaccounted(row["key"]))
             settlement.outcomes.append(outcome)
+            settlement.read_at[row["key"]] = row["read_at"]
             if outcome.result in {Result.QUARANTINED, Result.PARKED}:
                 settlement.records[row["key"]] = row["record"]
     balance = Balance(rows=manifest["rows"], duplicates=manifest["duplicates"], distinct=manifest["distinct"])

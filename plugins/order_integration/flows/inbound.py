@@ -21,8 +21,9 @@ from order_integration.flows.pushing import Pushing
 from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron, slices
-from order_integration.staging import Folder, Waiting, key_digest
+from order_integration.staging import Folder, Waiting, key_digest, moment_of
 
+BEGAN = "began"
 PAGE = "page"
 PARKED = "parked"
 CHUNK = "chunk"
@@ -78,44 +79,57 @@ class Inbound(Generic[D]):
 
 
 async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked: Waiting, folder: Folder) -> Row:
-    """Stage the window's pages as they come, and the records that were parked before. Returns counts."""
+    """Stage the window's pages as they come, and the records that were parked before. Returns counts.
+
+    When it begins is staged as well: what was read earlier never takes the place of what was read later.
+    """
     command = connector.command(spec.command)
+    began = datetime.now(UTC).isoformat()
+    folder.write(BEGAN, [{"read_at": began}])
     pages = rows = 0
     async for page in command.pages(reading.window):
         pages += 1
         rows += folder.write(f"{PAGE}-{pages:05}", page)
         log.info("page %d: %d rows", pages, len(page))
-    waited = folder.write(PARKED, await _parked_records(command, parked))
+    waited = folder.write(PARKED, await _parked_records(command, parked, began))
     return {"pages": pages, "rows": rows, "parked": waited}
 
 
-async def _parked_records(command: ReadCommand[D], parked: Waiting) -> list[Record]:
-    """Those that were not tried for longest, afresh from the channel where that can be: they may have changed."""
+async def _parked_records(command: ReadCommand[D], parked: Waiting, began: str) -> list[Row]:
+    """Those that were not tried for longest, afresh from the channel where that can be: they may have changed.
+
+    Each with the moment it was read: what is used as it was staged is as old as it was.
+    """
     waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
     if not command.can_get_by_key():
-        return [row["record"] for _, row in waiting]
-    records: list[Record] = []
+        return [_as_staged(row) for _, row in waiting]
+    records: list[Row] = []
     for some in slices(waiting, PARKED_AT_ONCE):
-        found = await asyncio.gather(*(_parked_record(command, parked, key, row["record"]) for key, row in some))
+        found = await asyncio.gather(*(_parked_record(command, parked, key, row, began) for key, row in some))
         records += [record for record in found if record is not None]
     return records
 
 
-async def _parked_record(command: ReadCommand[D], parked: Waiting, key: str, staged: Record) -> Record | None:
+def _as_staged(row: Row) -> Row:
+    return {"record": row["record"], "read_at": moment_of(row)}
+
+
+async def _parked_record(command: ReadCommand[D], parked: Waiting, key: str, row: Row, began: str) -> Row | None:
     """None: the channel has it no more, so it waits for nothing. What can't be read now is used as it was staged."""
     if command.is_without_id(key):
-        return staged
+        return _as_staged(row)
     try:
         record = await command.get_by_key(key)
     except (IntegrationError, *SLIPS) as error:
         log.warning(
             "parked record %s can't be read again (%s); it is used as it was", key_digest(key), type(error).__name__
         )
-        return staged
+        return _as_staged(row)
     if record is None:
         log.warning("parked record %s is not in the channel any more; it is closed", key_digest(key))
-        parked.close(key, "gone_at_channel", now=datetime.now(UTC).isoformat())
-    return record
+        parked.close(key, "gone_at_channel", now=datetime.now(UTC).isoformat(), read_at=began)
+        return None
+    return {"record": record, "read_at": began}
 
 
 # transform ------------------------------------------------------------------------------------------------------------
@@ -128,28 +142,32 @@ async def transform(
     command = connector.command(spec.command)
     rows: list[Record] = [row for name in fetched.names() if name.startswith(PAGE) for row in fetched.read(name)]
     in_window = {command.key_of(row) for row in rows}
-    waited = [row for row in fetched.read(PARKED) if command.key_of(row) not in in_window]
-    entries = await entries_of(command, [*rows, *waited], spec.same)
+    found = {command.key_of(row["record"]): row for row in fetched.read(PARKED)}
+    waited = {key: row for key, row in found.items() if key not in in_window}
+    entries = await entries_of(command, [*rows, *(row["record"] for row in waited.values())], spec.same)
+    [began] = fetched.read(BEGAN)
+    moments = {entry.key: waited.get(entry.key, began)["read_at"] for entry in entries}
     marked = spec.marks(entries)
     limits = connector.channel.limits
     groups = in_groups(entries, lambda dto: spec.ties(dto, preflight))
     made = in_chunks(groups, limits.chunk_size, 1 if spec.one_chunk else limits.push_tasks)
     for number, some in enumerate(made):
-        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked))
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked, moments))
     bad = [entry for entry in entries if entry.error is not None]
-    chunks.write(QUARANTINED, ({**_bad(entry).as_row(), "record": entry.record} for entry in bad))
+    chunks.write(QUARANTINED, (_bad_row(entry, moments[entry.key]) for entry in bad))
     manifest = {
         "rows": len(rows) + len(waited),
         "duplicates": len(rows) + len(waited) - len(entries),
         "distinct": len(entries),
         "chunks": len(made),
-        "staged_at": datetime.now(UTC).isoformat(),
     }
     chunks.write(MANIFEST, [manifest])
     return manifest
 
 
-def _chunk_rows(groups: list[list[Entry[D]]], fresh_from: datetime, marked: AbstractSet[str]) -> Iterator[Row]:
+def _chunk_rows(
+    groups: list[list[Entry[D]]], fresh_from: datetime, marked: AbstractSet[str], moments: dict[str, str]
+) -> Iterator[Row]:
     for number, group in enumerate(groups):
         for entry in group:
             yield {
@@ -161,10 +179,11 @@ def _chunk_rows(groups: list[list[Entry[D]]], fresh_from: datetime, marked: Abst
                 "dto": entry.dto.model_dump(mode="json", exclude_unset=True) if entry.dto else None,
                 "cuts": [asdict(cut) for cut in entry.cuts],
                 "record": entry.record,
+                "read_at": moments[entry.key],
             }
 
 
-def _bad(entry: Entry[D]) -> Outcome:
+def _bad_row(entry: Entry[D], moment: str) -> Row:
     if entry.error is None:
         raise ContractError("a record that is fine was to be quarantined")
-    return Outcome.quarantined(entry.key, entry.error)
+    return {**Outcome.quarantined(entry.key, entry.error).as_row(), "record": entry.record, "read_at": moment}

@@ -20,7 +20,7 @@ from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.orders import exists
 from order_integration.omnitron.reports import Reports, report_on_batch
-from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest
+from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest, moment_of
 
 OBJECTS_PER_BATCH = 500  # of one commit
 
@@ -57,8 +57,8 @@ class Books:
 class Settlement:
     """Outcomes of all tasks of a run, one per key, with what is needed to keep those that wait."""
 
-    outcomes: list[Outcome]
-    staged_at: str  # when the run's records were transformed, ISO 8601 in UTC
+    outcomes: list[Outcome] = field(default_factory=list)
+    read_at: dict[str, str] = field(default_factory=dict)  # when reading each began at the channel, ISO 8601 in UTC
     records: dict[str, Row] = field(default_factory=dict)  # raw, of those that may have to wait
 
 
@@ -191,29 +191,35 @@ async def _failed(batches: BatchRequests, batch: Batch) -> bool:
 def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
     """Quarantine and parking; returns how many this run brought into quarantine, and those nobody was told of yet.
 
-    A run that could not write its reports leaves them to the next one.
+    A run that could not write its reports leaves them to the next one. A settle that was late, or cleared, leaves alone
+    what was read after its own records.
     """
     now = books.now.isoformat()
     waiting = {Result.QUARANTINED: books.quarantine, Result.PARKED: books.parked}
-    open_keys = {result: set(place.open_keys()) for result, place in waiting.items()}
+    open_rows = {result: place.open_keys() for result, place in waiting.items()}
     new, untold = 0, []
     for outcome in settlement.outcomes:
+        moment = settlement.read_at[outcome.key]
+        # Of what waits no longer, only what would wait again has to know.
+        known = [place.get(outcome.key) for place in waiting.values()] if outcome.result in waiting else []
+        known += [rows.get(outcome.key) for rows in open_rows.values()]
+        if any(row and moment_of(row) > moment for row in known):
+            continue
         for result, place in waiting.items():
             if outcome.result is result:
-                if place.closed_since(outcome.key, settlement.staged_at):
-                    continue  # this settle was cleared: a later run has brought it to its end
                 row = {
                     "reason": outcome.reason,
                     "field": outcome.field,
                     "sentence": outcome.sentence,
                     "record": settlement.records.get(outcome.key),
+                    "read_at": moment,
                 }
                 kept = place.put(outcome.key, row, run=books.run, now=now)
                 if result is Result.QUARANTINED:
                     new += kept["first_run"] == books.run
                 untold += [outcome] if _is_to_be_told(books, result, kept) else []
-            elif outcome.key in open_keys[result] and (outcome.result in SETTLED or result is Result.PARKED):
-                place.close(outcome.key, "superseded", now=now)
+            elif outcome.key in open_rows[result] and (outcome.result in SETTLED or result is Result.PARKED):
+                place.close(outcome.key, "superseded", now=now, read_at=moment)
     return new, untold
 
 
