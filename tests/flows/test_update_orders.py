@@ -271,6 +271,27 @@ def test_what_changes_between_reading_and_sending_is_offered_again_as_it_is_then
     assert due(back_office) == []
 
 
+@pytest.mark.parametrize("answers", ["results", "feeds"])
+@pytest.mark.parametrize("later", ["next", "run"], ids=["after a later run", "after its own end"])
+def test_a_run_that_is_cleared_tells_nothing_that_the_channel_was_told_already(
+    make: Make, back_office: BackOffice, answers: str, later: str
+) -> None:
+    outbound = make("1", "2", "3")
+    outbound.board.rule(answers=answers, feeds={"*": "done"}, refuse=["3"])
+    ready = asyncio.run(outbound.staged("run"))
+    unmapped = Sent.from_row(next(row["sent"] for row in ready.read("orders") if row["sent"]["key"] == "2"))
+    outbound.run(later)
+    ready.write("orders", [row for row in ready.read("orders") if row["sent"]["key"] != "2"])
+    ready.write("unmapped", [unmapped.failed(FailedReasonType.MAPPING, "no remote id").as_row()])
+
+    said = asyncio.run(outbound.send(ready, "run"))
+    told = outbound.settled(said, outbound.checked(said) if said.get("batch_pk") else None)
+
+    assert told.states() == {"1": "left_out", "2": "left_out", "3": "failed"}
+    assert outbound.board.orders() == ["1", "2", "3", "3"]
+    assert due(back_office) == ["3"]
+
+
 def test_what_changes_between_the_commit_and_the_end_is_offered_again(make: Make, back_office: BackOffice) -> None:
     outbound = make("1")
     patched: list[str] = []

@@ -15,6 +15,7 @@ from order_integration.flows.outbound import PAGE, How, Job, Sending, Sent, Stat
 from order_integration.flows.submissions import Note, Notes
 from order_integration.omnitron.batch_requests import REMOTE_ID_LENGTH
 from order_integration.omnitron.client import Omnitron, id_of, in_lists, slices
+from order_integration.omnitron.integration_actions import IntegrationActions
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -74,10 +75,10 @@ class Submitting:
 
     async def _set_apart(self, unmapped: Sequence[Sent]) -> None:
         """Orders that no channel can be told of: Omnitron is."""
-        if unmapped:
-            self._fail(await self.job.commit(unmapped))
+        if due := await self._due(unmapped):
+            self._fail(await self.job.commit(due))
             batch = await self.job.open()
-            committed = [sent for sent in unmapped if sent.pk in self.job.committed]
+            committed = [sent for sent in due if sent.pk in self.job.committed]
             self.notes.write(Note.not_sent(batch.local_batch_id, batch.pk, committed))
 
     async def _pages(self, due: Sequence[Due], lost: Sequence[Note]) -> AsyncIterator[tuple[str, list[Due]]]:
@@ -102,14 +103,28 @@ class Submitting:
 
     async def _unchanged(self, some: Sequence[Due]) -> list[Due]:
         """Orders that are as they were read; what changed since is offered again, as it is then."""
-        now = await order_rows(self.sending.omnitron, (sent.pk for sent, _ in some))
+        due = {sent.pk for sent in await self._due([sent for sent, _ in some])}
+        now = await order_rows(self.sending.omnitron, due)
         fresh = []
         for sent, dto in some:
             if sent.pk in now and _moment(now[sent.pk]["modified_date"]) == _moment(sent.version_date):
                 fresh.append((sent, dto))
             else:
-                self.outcomes[sent.pk] = sent.moved(State.LEFT_OUT)
+                self._leave_out(sent)
         return fresh
+
+    async def _due(self, sents: Sequence[Sent]) -> list[Sent]:
+        """Without those that a later run has told the channel: this one was cleared, or its task waited for long."""
+        known = await IntegrationActions(self.sending.omnitron).by_object(
+            self.sending.content_type, [sent.pk for sent in sents]
+        )
+        due = [sent for sent in sents if not _is_told(sent, known.get(sent.pk, {}))]
+        for sent in set(sents).difference(due):
+            self._leave_out(sent)
+        return due
+
+    def _leave_out(self, sent: Sent) -> None:
+        self.outcomes[sent.pk] = sent.moved(State.LEFT_OUT)
 
     async def _send(self, reference: str, page: Sequence[Due]) -> None:
         self._fail(await self.job.commit([sent for sent, _ in page]))
@@ -178,6 +193,11 @@ async def order_rows(omnitron: Omnitron, pks: Iterable[int]) -> dict[int, Row]:
         rows = await omnitron.rows(omnitron.at("orders/"), {"pk__in": some}, sure=lambda row: id_of(row) in wanted)
         found |= {id_of(row): row for row in rows}
     return found
+
+
+def _is_told(sent: Sent, action: Row) -> bool:
+    version = action.get("version_date")
+    return action.get("status") == "success" and bool(version) and _moment(version) >= _moment(sent.version_date)
 
 
 def _moment(text: str) -> datetime:
