@@ -26,7 +26,7 @@ from tests.flows.after_sales import (
     steps_of,
     writes,
 )
-from tests.flows.steps import DAY, Steps, results
+from tests.flows.steps import DAY, Hasty, Steps, results
 from tests.flows.test_killed import PROCESSES, fork_server, is_no_end_of_a_call_that_hangs
 from tests.shelf import NewsShelf, item, request
 
@@ -553,6 +553,28 @@ def test_two_runs_at_once_ask_once(steps: Steps, back_office: BackOffice) -> Non
     assert sum(results(balance)["created"] for balance in balances) == 3
     assert sum(results(balance)["already_there"] for balance in balances) == 3
     assert is_whole(back_office, steps, *UNITS)
+
+
+def test_a_settle_that_links_while_the_next_push_looks_around_hides_nothing(
+    steps: Steps, back_office: BackOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(request("R", UNITS[0]))
+    chunks, _ = asyncio.run(steps.staged(DAY, "first"))
+    first = asyncio.run(steps.push(chunks, 0, "first"))
+    once = [steps.settle(chunks, [first], "first")]
+
+    class Meanwhile(Hasty):
+        async def _once(self, method: str, path: str, params: Any, *more: Any) -> Any:
+            answer = await super()._once(method, path, params, *more)
+            if (params or {}).get("content_type_name") == "cancellationrequest" and once:
+                await once.pop()
+            return answer
+
+    monkeypatch.setattr("tests.flows.steps.Hasty", Meanwhile)
+
+    assert results(steps.run()) == {"already_there": 1}
+    assert once == []
+    assert is_whole(back_office, steps, UNITS[0])
 
 
 def test_while_omnitron_is_down_nothing_is_lost(steps: Steps, back_office: BackOffice) -> None:

@@ -81,18 +81,18 @@ async def _prepared(ctx: Pushing, items: list[Item]) -> "_Desk":
     """What one push task needs of Omnitron and of staging, read in bulk."""
     actions, requests = IntegrationActions(ctx.omnitron), CancellationRequests(ctx.omnitron)
     owed, run = OwedLinks(ctx.staging, ctx.channel.name, FLOW), key_digest(ctx.run)
+    # Runs whose settle has not linked them yet, or never will. Read first: what is linked meanwhile is then known twice.
+    waiting = {
+        link.pk: (name, link)
+        for name, rows in sorted(owed.all().items(), key=lambda one: OF_RECORD in one[0])
+        for link in (Link(**row) for row in rows)
+    }
     units = await actions.by_remote_id("orderitem", (item.dto.order_item for item in items))
     wanted = {item.dto.remote_id for item in items}
     linked = {
         int(row["object_id"]): remote_id
         for remote_id, rows in (await actions.by_remote_id(KIND, wanted)).items()
         for row in rows
-    }
-    # A run whose settle has not linked them yet, or never will.
-    waiting = {
-        link.pk: (name, link)
-        for name, rows in sorted(owed.all().items(), key=lambda one: OF_RECORD in one[0])
-        for link in (Link(**row) for row in rows)
     }
     claims = linked | {pk: link.remote_id for pk, (_, link) in waiting.items() if link.remote_id in wanted}
     known = []
