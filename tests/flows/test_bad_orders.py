@@ -262,9 +262,9 @@ def test_an_unmapped_place_is_put_before_the_merchant(steps: Steps, back_office:
 
     told = {row["type"]: (row["remote_code"], row["err_code"]) for row in address_reports(back_office)}
     assert told == {
-        "city": ("Atlantis", "integrations_200_10_2"),
-        "township": ("Olmayanköy", "integrations_200_10_1"),
-        "district": ("Olmayan Mah.", "integrations_200_10_3"),
+        "city": ("1_Atlantis", "integrations_200_10_2"),
+        "township": ("1_Olmayanköy", "integrations_200_10_1"),
+        "district": ("1_Olmayan Mah.", "integrations_200_10_3"),
     }
     assert len(address_reports(back_office)) == 3
 

@@ -236,7 +236,7 @@ def test_one_unmapped_place_is_told_once_however_many_orders_go_there(
     steps.run()
 
     told = back_office.get("/admin/overview").json()["address_reports"]
-    assert [(row["type"], row["remote_code"]) for row in told] == [("city", "Atlantis")]
+    assert [(row["type"], row["remote_code"]) for row in told] == [("city", "1_Atlantis")]
 
 
 def test_the_share_of_new_ones_in_quarantine_counts_in_large_runs(steps: Steps, shelf) -> None:

@@ -138,7 +138,7 @@ def test_an_unmapped_place_is_put_before_the_merchant(ask: Ask, back_office: Bac
 
     [row] = back_office.get("/admin/overview").json()["address_reports"]
     assert (row["type"], row["err_code"], row["country_id"]) == (level, code, country)
-    assert row["remote_code"] == ("Atlantis" * 40)[:255]
+    assert row["remote_code"] == ("1_" + "Atlantis" * 40)[:255]
 
 
 def test_there_is_no_such_service_for_countries(ask: Ask, back_office: BackOffice) -> None:

@@ -74,7 +74,8 @@ class Reports:
             return
         body = {
             "type": level,
-            "remote_code": name[:255],
+            # What the merchant maps it by, and look-ups ask for (the existing client's form).
+            "remote_code": f"{self.omnitron.channel_id}_{name}"[:255],
             "name": name[:255],
             "country_id": parents.get("country"),
             "city_id": parents.get("city"),
