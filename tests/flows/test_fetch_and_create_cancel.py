@@ -334,12 +334,13 @@ def test_reasons_of_what_is_not_to_be_cancelled_are_in_nobody_s_way(cancelling: 
     assert [list(plan["reasons"].values()) for plan in plans(back_office)] == [[LATE]]
 
 
+@pytest.mark.parametrize("wrong", [{"reason_mapping": "late: 1"}, {"cancellation_reason_id": "four"}])
 def test_a_mapping_that_can_t_be_read_is_said_before_anything_is_read(
-    cancelling: Steps, back_office: BackOffice
+    cancelling: Steps, back_office: BackOffice, wrong: dict[str, str]
 ) -> None:
-    conf(back_office, reason_mapping="late: 1")
+    conf(back_office, **wrong)
 
-    with pytest.raises(ConfigurationError, match="reason_mapping"):
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         cancelling.run()
 
 

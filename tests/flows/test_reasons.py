@@ -1,11 +1,16 @@
 """The mapping of reasons: what a merchant may write, and what is said when it makes no sense."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from order_integration.errors import ConfigurationError
 from order_integration.flows.reasons import ReasonMapping
+from tests.conftest import BackOffice
+from tests.flows.after_sales import REQUESTS, SIZE, arrive, steps_of
+from tests.flows.steps import results
+from tests.shelf import NewsShelf, order, request
 
 
 @pytest.mark.parametrize("said", [{"late": 4, "broken": "7"}, '{"late": 4, "broken": "7"}'])
@@ -54,9 +59,26 @@ def test_a_code_without_a_number_is_named(pk: Any) -> None:
 
 
 @pytest.mark.parametrize("pk", [True, "four", [4], {}])
-def test_a_fallback_that_is_no_number_is_named(pk: Any) -> None:
+def test_a_fallback_that_is_no_number_is_named_to_who_asks_for_it(pk: Any) -> None:
+    mapping = ReasonMapping.of({"cancellation_reason_id": pk})
+
     with pytest.raises(ConfigurationError, match="cancellation_reason_id"):
-        ReasonMapping.of({"cancellation_reason_id": pk})
+        _ = mapping.fallback
+
+
+def test_a_fallback_that_is_no_number_is_in_nobody_s_way_who_needs_none(
+    back_office: BackOffice, omnitron_url: str, tmp_path: Path
+) -> None:
+    """Flow 6 guesses no reason: a merchant is asked for each."""
+    NewsShelf.start_again()
+    steps = steps_of(REQUESTS, omnitron_url, tmp_path)
+    back_office.told(cancellation_reasons=[{"id": SIZE, "subject": "Beden", "cancellation_type": "refund"}])
+    conf = {"reason_mapping": {"size": SIZE}, "cancellation_reason_id": "four"}
+    back_office.patch("/admin/channels/1", json={"conf": conf}).raise_for_status()
+    arrive(steps, order("1"))
+    NewsShelf.requests[:] = [request("R", "1-1/1")]
+
+    assert results(steps.run()) == {"created": 1}
 
 
 def test_two_codes_for_one_reason_are_named_both_when_it_is_read_backwards() -> None:

@@ -28,12 +28,11 @@ Linked = Mapping[str, list[Row]]  # integration actions by the channel's id
 
 
 async def preflight(omnitron: Omnitron, channel: ChannelConfig) -> Row:  # noqa: ARG001
-    """The mapping of reasons can be read.
+    """The mapping of reasons can be read, and so can the reason of those that nobody mapped.
 
     Raises ConfigurationError.
     """
-    await _reasons(omnitron)
-    return {}
+    return {FALLBACK: (await _reasons(omnitron)).fallback}
 
 
 async def _reasons(omnitron: Omnitron) -> ReasonMapping:

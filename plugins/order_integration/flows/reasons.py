@@ -17,7 +17,7 @@ class ReasonMapping:
     """What a merchant set; read anew in each run."""
 
     pks: Mapping[str, int] = field(default_factory=dict)
-    fallback: int | None = None
+    said_fallback: object = None  # read by who needs it: a wrong one stops nobody else
 
     @classmethod
     def of(cls, conf: Mapping[str, Any] | None) -> "ReasonMapping":
@@ -26,8 +26,15 @@ class ReasonMapping:
         Raises ConfigurationError that names the key.
         """
         conf = conf or {}
-        fallback = conf.get(FALLBACK)
-        return cls(_pks(conf.get(MAPPING)), None if fallback is None or fallback == "" else _pk(FALLBACK, fallback))
+        return cls(_pks(conf.get(MAPPING)), conf.get(FALLBACK))
+
+    @property
+    def fallback(self) -> int | None:
+        """The reason of cancels whose code nobody has mapped.
+
+        Raises ConfigurationError that names the key.
+        """
+        return None if self.said_fallback is None or self.said_fallback == "" else _pk(FALLBACK, self.said_fallback)
 
     def to_omnitron(self, code: str) -> int | None:
         """The reason of a code of the channel; None: nobody has mapped it. Nothing is guessed."""
