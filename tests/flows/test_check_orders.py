@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tests.conftest import BackOffice
 from tests.flows.outbound_steps import OutboundSteps, actions, change, due, nothing_is_open, statuses
 from tests.flows.steps import DAY, Steps, results
 from tests.shelf import order
+
+GONE = 987654  # nobody's pk
 
 Make = Callable[..., OutboundSteps]
 
@@ -404,3 +407,56 @@ def test_a_try_after_the_channel_was_out_of_reach_keeps_the_jobs_that_it_accepte
     decide(outbound)
     told = outbound.settled(said, outbound.checked(said))
     assert told.table["succeeded"] == 102
+
+
+def test_an_order_that_is_gone_when_its_job_is_taken_over_stops_no_other(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1", "2")
+    outbound.board.rule(fail="after", feeds={"*": "done"})
+    with pytest.raises(RetriableError):
+        outbound.sent(last_try=False)
+    outbound.board.rule(fail=None)
+    [note] = notes_of(outbound)
+    gone = replace(note.sents[0], pk=GONE, key="gone")
+    Notes(outbound.staging, "submissions/shelf/update_orders").write(replace(note, sents=(gone, note.sents[1])))
+
+    told = outbound.run("next")
+
+    assert told.states()["gone"] == "failed"
+    assert told.states()["2"] == "succeeded"
+    assert statuses(back_office)[-1] == "done"
+    assert notes_of(outbound) == []
+
+
+def test_an_order_that_is_gone_when_its_job_ends_stops_no_other(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1", "2", "3")
+    outbound.board.rule(refuse=["3"])
+    said = outbound.sent()
+    decide(outbound)
+    [note] = notes_of(outbound)
+    gone = replace(note.sents[0], pk=GONE)
+    Notes(outbound.staging, "submissions/shelf/update_orders").write(replace(note, sents=(gone, *note.sents[1:])))
+
+    checked = outbound.checked(said)
+
+    assert checked is not None
+    assert (checked.status, checked.trouble) == ("done", "")
+    assert statuses(back_office)[-1] == "done"
+    assert due(back_office) == ["3"]
+    assert notes_of(outbound) == []
+
+
+def test_a_job_whose_results_omnitron_refuses_ends_badly_with_a_report(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1")
+    said = outbound.sent()
+    decide(outbound)
+    refused = {"status": 400, "body": {"objects": ["Not today."]}, "times": 2}
+    back_office.fault("PATCH", f"/batch_requests/{said['batch_pk']}/", "status", **refused)
+
+    told = outbound.settled(said, outbound.checked(said))
+
+    assert statuses(back_office)[-1] == "fail"
+    assert told.verdict is not None
+    assert "Omnitron refuses its results" in told.verdict
+    assert len(back_office.rows("error_reports")) == 2
+    assert due(back_office) == ["1"]
+    assert (outbound.batches().all(), notes_of(outbound)) == ([], [])

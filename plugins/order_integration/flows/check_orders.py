@@ -5,16 +5,16 @@ one: its orders are offered again.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from order_integration.channels.commands import SLIPS, CheckOrders, Connector
 from order_integration.dto import FailedReasonType, FeedState, FeedVerdict
-from order_integration.errors import ConfigurationError, ContractError, IntegrationError, RetriableError
+from order_integration.errors import ConfigurationError, ContractError, IntegrationError, RefusedError, RetriableError
 from order_integration.flows.answers import told, unanswered
-from order_integration.flows.outbound import Sending, Sent, State, kept
+from order_integration.flows.outbound import BAD_REQUEST, Sending, Sent, State, kept
 from order_integration.flows.outbound_settling import report_batch
 from order_integration.flows.submissions import Note, Notes
 from order_integration.flows.submitting import order_rows
@@ -23,6 +23,7 @@ from order_integration.staging import Folder
 
 JOB_FAILED = "job_failed"
 JOB_FORGOTTEN = "job_forgotten"
+REFUSED = "results_refused"
 CHECKED = "checked"  # in a registration: the folder of whoever is about to end the batch request
 
 log = logging.getLogger(__name__)
@@ -96,17 +97,39 @@ async def _end(sending: Sending, batch: BatchState, notes: Sequence[Note], verdi
     owner = next((row for row in sending.batches.all() if int(row["pk"]) == batch.pk), None)
     if owner:  # a try that is killed in between finds what this one was about to say
         sending.batches.register(batch.pk, {**owner, CHECKED: sending.folder.path})
-    trouble = ""
+    status, trouble = BatchStatus.FAIL if is_bad else BatchStatus.DONE, ""
     if is_bad:
         reason, trouble = _trouble(batch, verdicts)
         await report_batch(sending, batch, reason, trouble)
-        await sending.requests.fail(batch.pk, sending.links(sents))
-    else:
-        await sending.requests.done(batch.pk, sending.links(sents))
+    if not await _said(sending, batch, status, sents):
+        status, trouble = BatchStatus.FAIL, f"batch request {batch.pk}: Omnitron refuses its results"
+        sents = [sent.failed(FailedReasonType.CHANNEL_APP, trouble, technical=True) for sent in sents]
+        sending.keep(sents)
+        await report_batch(sending, batch, REFUSED, trouble)
+        await sending.requests.fail(batch.pk)
     Notes.of_flow(sending).forget(batch.pk)
-    status = BatchStatus.FAIL if is_bad else BatchStatus.DONE
     log.info("batch request %d ended in %s: %s", batch.pk, status, _counts(verdicts.values()))
     return Checked(batch.pk, status, sents, trouble)
+
+
+async def _said(sending: Sending, batch: BatchState, status: BatchStatus, sents: Sequence[Sent]) -> bool:
+    """End it with a result for each order; one that is gone since it was committed can't have one, and stops no other."""
+    end = sending.requests.done if status is BatchStatus.DONE else sending.requests.fail
+    if await _taken(end(batch.pk, sending.links(sents))):
+        return True
+    known = await order_rows(sending.omnitron, (sent.pk for sent in sents))
+    return await _taken(end(batch.pk, sending.links(sent for sent in sents if sent.pk in known)))
+
+
+async def _taken(end: Awaitable[None]) -> bool:
+    try:
+        await end
+    except RefusedError as error:
+        if error.status != BAD_REQUEST:
+            raise
+        log.warning("Omnitron refuses results: %s", error)
+        return False
+    return True
 
 
 def _of_note(note: Note, verdicts: Verdicts) -> list[Sent]:

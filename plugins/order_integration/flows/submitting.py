@@ -63,7 +63,8 @@ class Submitting:
                 log.info("submission %s is known to the channel: it is not sent again", note.reference)
                 refused = await self.job.commit(found.sents)
                 batch = await self.job.open()
-                self._take(replace(found, batch=batch.pk))
+                taken = tuple(sent for sent in found.sents if sent.pk in self.job.committed)
+                self._take(replace(found, batch=batch.pk, sents=taken))
                 self._fail(refused)
         return lost
 
