@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from order_integration.errors import ContractError
-from order_integration.staging import Folder, OpenBatches, Staging, Waiting, key_digest
+from order_integration.staging import TOLD, Folder, OpenBatches, Staging, Waiting, key_digest
 
 NOW, LATER = "2026-01-05T12:00:00+00:00", "2026-01-06T12:00:00+00:00"
 
@@ -164,6 +164,17 @@ def test_another_reason_is_news(quarantine: Waiting) -> None:
 
     assert quarantine.put("1", {"reason": "b"}, run="r2", now=LATER)["first_run"] == "r2"
     assert quarantine.open_keys()["1"]["first_seen"] == LATER
+
+
+def test_what_is_parked_waits_as_long_whatever_its_reason(staging: Staging) -> None:
+    """It is told after days, and once: a record may flap between two reasons."""
+    parked = Waiting.parked(staging, "shelf", "fetch_orders")
+    parked.put("1", {"reason": "order_unknown"}, run="r1", now=NOW)
+
+    assert parked.put("1", {"reason": "push_failed"}, run="r2", now=LATER)["first_seen"] == NOW
+
+    parked.told("1")
+    assert parked.put("1", {"reason": "order_unknown"}, run="r3", now=LATER)[TOLD]
 
 
 def test_closing_keeps_key_and_reason_and_forgets_the_payload(quarantine: Waiting) -> None:

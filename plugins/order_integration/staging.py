@@ -12,6 +12,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
     <staging>/links/<channel>/<flow>/<run>….json         links that have to be written
     <staging>/begun/<channel>/<flow>/<key>.json          writes that may have been carried out, one file a key
+    <staging>/said/<channel>/<flow>/<key>.json           what the channel said last of an object, one file a key
 """
 
 import gzip
@@ -35,7 +36,7 @@ URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
 Row = dict[str, Any]
 
 TOLD = "told"  # in an object that waits: its report is written
-KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits for the same reason
+KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits
 
 
 def moment_of(row: Row) -> str:
@@ -168,16 +169,20 @@ class Waiting:
 
     staging: Staging
     folder: str
+    other_reason_is_news: bool
 
     @classmethod
     def quarantine(cls, staging: Staging, channel: str, flow: str) -> "Waiting":
         """Records that can't be used as they are."""
-        return cls(staging, f"quarantine/{channel}/{flow}")
+        return cls(staging, f"quarantine/{channel}/{flow}", other_reason_is_news=True)
 
     @classmethod
     def parked(cls, staging: Staging, channel: str, flow: str) -> "Waiting":
-        """Records that need something that is not there yet, or that failed in the last try."""
-        return cls(staging, f"parked/{channel}/{flow}")
+        """Records that need something that is not there yet, or that failed in the last try.
+
+        One may have another reason in each run, and still has to be told when it has waited for long.
+        """
+        return cls(staging, f"parked/{channel}/{flow}", other_reason_is_news=False)
 
     def get(self, key: str) -> Row | None:
         """What is known of a key."""
@@ -185,9 +190,11 @@ class Waiting:
         return loads(content) if content else None
 
     def put(self, key: str, row: Row, *, run: str, now: str) -> Row:
-        """Keep or renew a key's object, and return it; `first_run` brought it here, or brought another reason."""
+        """Keep or renew a key's object, and return it; `first_run` brought it here, or brought a reason that is news."""
         known = self.get(key)
-        is_known = known is not None and known["state"] == "open" and known.get("reason") == row.get("reason")
+        is_known = known is not None and known["state"] == "open"
+        if known and self.other_reason_is_news:
+            is_known &= known.get("reason") == row.get("reason")
         since = {name: known[name] for name in KEPT if name in known} if known and is_known else {}
         content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": "open", "last_seen": now}
         self.staging.write(self._path(key), dumps(content).encode())
@@ -317,3 +324,27 @@ class Begun:
     @property
     def _folder(self) -> str:
         return f"begun/{self.channel}/{self.flow}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a channel said last: only where its word changes may it replace what a merchant corrected since.
+
+    No more than a memory. Without it a channel's word counts as if it were new.
+    """
+
+    staging: Staging
+    channel: str
+    flow: str
+
+    def get(self, key: str) -> Row:
+        """What was said of an object; empty where nothing is known."""
+        content = self.staging.read(self._path(key))
+        return loads(content) if content else {}
+
+    def put(self, key: str, row: Row) -> None:
+        """Remember instead of what was known."""
+        self.staging.write(self._path(key), dumps(row).encode())
+
+    def _path(self, key: str) -> str:
+        return f"said/{self.channel}/{self.flow}/{key_digest(key)}.json"

@@ -1,6 +1,7 @@
 """What waits survives everything: a settle that never reached Omnitron, a channel that can't be asked."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -109,6 +110,21 @@ def test_a_retry_does_not_do_again_what_an_earlier_try_settled(steps: Steps, bac
 
     assert len(before) == 1
     assert said_before(steps.folder("another", "transform"), [first]) == {}
+
+
+def test_what_waits_for_days_is_told_once_though_its_reason_flaps(steps: Steps, back_office: BackOffice, shelf) -> None:
+    since = datetime.now(UTC) - timedelta(days=4)
+    steps.parked.put("1", {"reason": "order_unknown", "record": order("1")}, run="r", now=since.isoformat())
+    back_office.fault("POST", "/create_orders/$", "status", status=503, times=100)
+    steps.run()
+    [parked] = steps.parked.open_keys().values()
+    assert parked["reason"] != "order_unknown"
+    assert len(back_office.rows("error_reports")) == 1
+    steps.parked.put("1", {**parked, "reason": "order_unknown"}, run="r", now=since.isoformat())
+
+    steps.run()
+
+    assert len(back_office.calls("POST", "/error_reports/")) == 1
 
 
 def dead(pk: int) -> dict[str, Any]:
