@@ -409,6 +409,34 @@ def test_an_answer_without_a_request_is_looked_for(steps: Steps, back_office: Ba
     assert is_whole(back_office, steps, UNITS[0])
 
 
+def test_what_was_decided_before_a_lost_request_is_found_again_is_still_told_to_the_channel(
+    steps: Steps, back_office: BackOffice
+) -> None:
+    asked(request("R", UNITS[0]))
+    back_office.fault(*POST, "cut_after")
+    back_office.fault("GET", "/cancellation_requests/$", "status", status=503, times=4)
+    assert results(steps.run()) == {"parked": 1}
+    back_office.delete("/admin/faults")
+    [row] = back_office.rows("cancellation_requests")
+    back_office.post(f"/api/v1/channel/1/cancellation_requests/{row['id']}/reject/").raise_for_status()
+
+    assert results(steps.run()) == {"already_there": 1}
+    assert is_whole(back_office, steps, UNITS[0])
+    back_office.switch(updates_as_array=False)
+    assert [due["pk"] for due in back_office.rows("cancellation_requests/updates")] == [row["id"]]
+
+
+def test_a_request_that_was_found_again_undecided_is_no_news_for_the_channel(
+    steps: Steps, back_office: BackOffice
+) -> None:
+    asked(request("R", UNITS[0]))
+    back_office.fault(*POST, "cut_after")
+
+    assert results(steps.run()) == {"created": 1}
+    back_office.switch(updates_as_array=False)
+    assert back_office.rows("cancellation_requests/updates") == []
+
+
 def test_where_two_requests_may_be_ours_a_person_decides(steps: Steps, back_office: BackOffice) -> None:
     note(steps, back_office, f"R|{UNITS[0]}", UNITS[0])
     first, _ = by_hand(back_office, UNITS[0]), by_hand(back_office, UNITS[0])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from order_integration.errors import ContractError, Reason, RecordError, UnknownOutcomeError
-from order_integration.omnitron.cancellation_requests import CancellationRequests, Wanted, link_of
+from order_integration.omnitron.cancellation_requests import CREATED, MODIFIED, CancellationRequests, Wanted, link_of
 from order_integration.omnitron.client import Omnitron, Row, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from tests.conftest import BackOffice
@@ -143,17 +143,18 @@ def test_a_clock_that_goes_a_little_wrong_hides_nothing(ask: Ask, back_office: B
 def test_what_is_linked_belongs_to_somebody(ask: Ask, back_office: BackOffice, items: list[int]) -> None:
     async def linking(omnitron: Omnitron) -> None:
         row = await CancellationRequests(omnitron).create(wanted(items[0]), "R1")
-        await IntegrationActions(omnitron).write([link_of(row, "R1")])
+        await IntegrationActions(omnitron).write([link_of(row, "R1", MODIFIED)])
 
     ask(linking)
 
     assert ask(finding(wanted(items[0]))) == []
 
 
-def test_a_link_names_the_request_and_the_version_that_was_read(ask: Ask, items: list[int]) -> None:
-    row: Row = {"id": 5, "modified_date": "2026-01-05T09:00:00Z"}
+@pytest.mark.parametrize(("version", "date"), [(MODIFIED, "2026-01-05T09:00:00Z"), (CREATED, "2026-01-04T09:00:00Z")])
+def test_a_link_names_the_request_and_the_version_that_is_known(version: str, date: str) -> None:
+    row: Row = {"id": 5, "created_date": "2026-01-04T09:00:00Z", "modified_date": "2026-01-05T09:00:00Z"}
 
-    assert link_of(row, "R1") == Link("cancellationrequest", 5, "R1", "2026-01-05T09:00:00Z")
+    assert link_of(row, "R1", version) == Link("cancellationrequest", 5, "R1", date)
 
 
 # Filters -------------------------------------------------------------------------------------------------------------

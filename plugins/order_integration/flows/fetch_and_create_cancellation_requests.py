@@ -15,8 +15,10 @@ from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing, items_of, pushed
 from order_integration.flows.reasons import MAPPING, ReasonMapping
 from order_integration.omnitron.cancellation_requests import (
+    CREATED,
     DECIDED_AGAINST,
     KIND,
+    MODIFIED,
     CancellationRequests,
     Wanted,
     link_of,
@@ -81,7 +83,7 @@ async def _prepared(ctx: Pushing, items: list[Item]) -> "_Desk":
     """What one push task needs of Omnitron and of staging, read in bulk."""
     actions, requests = IntegrationActions(ctx.omnitron), CancellationRequests(ctx.omnitron)
     owed, run = OwedLinks(ctx.staging, ctx.channel.name, FLOW), key_digest(ctx.run)
-    # Runs whose settle has not linked them yet, or never will. Read first: what is linked meanwhile is then known twice.
+    # Runs whose settle has not linked them yet, or never will. Read first: what is linked meanwhile is known twice.
     waiting = {
         link.pk: (name, link)
         for name, rows in sorted(owed.all().items(), key=lambda one: OF_RECORD in one[0])
@@ -138,7 +140,7 @@ class _Desk:
             return self._there(item, known)
         begun = self.begun.get(item.key)
         if begun and (found := await self._found_again(item, begun)):
-            return self._made(item, found, by_this_run=begun["run"] == self._run)
+            return self._made(item, found, CREATED, by_this_run=begun["run"] == self._run)
         reason = self.reasons.to_omnitron(item.dto.reason)
         if reason is None:
             sentence = f"{MAPPING} in the channel's conf has no reason for the code {item.dto.reason!r}"
@@ -221,22 +223,23 @@ class _Desk:
                 "run": self._run,
             },
         )
+        version = MODIFIED
         try:
             row = await self.requests.create(wanted, item.dto.remote_id)
         except UnknownOutcomeError:
             found = await self._found_again(item, note)
             if found is None:
                 raise
-            row = found
+            row, version = found, CREATED
         except IntegrationError:
             if not begun:  # surely nothing was written
                 self.begun.end(item.key)
             raise
-        return self._made(item, row, by_this_run=True)
+        return self._made(item, row, version, by_this_run=True)
 
-    def _made(self, item: Item, row: Row, *, by_this_run: bool) -> Outcome:
+    def _made(self, item: Item, row: Row, version: str, *, by_this_run: bool) -> Outcome:
         """The link is owed before the note goes: whatever happens now, the request is known."""
-        link = link_of(row, item.dto.remote_id)
+        link = link_of(row, item.dto.remote_id, version)
         key = key_digest(item.key)
         self.owed.owe(f"{self._run}{OF_RECORD}{key}", [asdict(link)])
         self.claimed.add(link.pk)

@@ -14,6 +14,7 @@ from order_integration.transport import Params
 
 KIND = "cancellationrequest"  # Omnitron's content type
 DECIDED_AGAINST = "rejected"
+CREATED, MODIFIED = "created_date", "modified_date"  # which of its dates a link has as its version
 CLOCKS_APART = timedelta(minutes=5)  # at most, Omnitron's and ours
 
 
@@ -107,9 +108,13 @@ class CancellationRequests:
 
 
 def _made(row: Row) -> datetime:
-    return datetime.fromisoformat(row["created_date"])
+    return datetime.fromisoformat(row[CREATED])
 
 
-def link_of(row: Row, remote_id: str) -> Link:
-    """What a batch request says of a request of ours."""
-    return Link(KIND, id_of(row), remote_id, str(row["modified_date"]))
+def link_of(row: Row, remote_id: str, version: str) -> Link:
+    """What a batch request says of a request of ours.
+
+    `version`: MODIFIED for the answer to our own write. Of one that was found again it is CREATED: somebody may have
+    decided it meanwhile, and what was modified after the version that is linked is told to the channel.
+    """
+    return Link(KIND, id_of(row), remote_id, str(row[version]))
