@@ -9,6 +9,8 @@ Omnitron: there is nothing to catch up on, or to backfill.
 
 * **fetch, at once**: its last line names a wrong setting, such as two codes of `reason_mapping` for one reason. Correct
   the channel's conf in Omnitron and clear the run. Nothing was told.
+* **send, at once**: its last line names a wrong setting of the channel's. Correct it and clear the task. What it was no
+  matter for was told.
 * **fetch, transform, send**, after their retries: Omnitron does not answer. The batch request was failed, or the next
   run fails it; its requests are due again. The channel may be told a second time, and answers that it knows.
 * **send** is *deferred*: another batch request of cancellation requests is in the way; its log names it. It waits.

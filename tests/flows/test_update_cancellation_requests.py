@@ -1,5 +1,6 @@
 """Flow 7 against the sandbox Omnitron: what the channel is told, and what becomes of its answers."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -279,6 +280,39 @@ def test_an_exception_of_the_connector_fails_its_own_request_alone(
     assert due(back_office) == {bad}
     assert "1 of 2 could not be sent, or got no answer" in (requests.verdict() or "")
     assert "ayse" not in "".join(reports(back_office))
+
+
+def test_a_wrong_setting_is_said_when_the_others_are_told(requests: RequestSteps, back_office: BackOffice) -> None:
+    bad, good = ask(back_office, "1-1/1", "R1"), ask(back_office, "1-1/2", "R2")
+    reject(back_office, bad)
+    reject(back_office, good)
+    answer(R1=ConfigurationError("settings.location_id is wrong"))
+    ready = asyncio.run(requests.ready("run"))
+
+    with pytest.raises(ConfigurationError, match=r"settings\.location_id"):
+        asyncio.run(requests.send(ready, "run"))
+
+    assert failed_as(back_office) == {bad: "channel_app", good: None}
+    assert batches(back_office) == ["done"]
+    answer()
+    table = asyncio.run(requests.settle(asyncio.run(requests.send(ready, "run")), "run"))  # corrected, and cleared
+    assert told() == [[("R1", "rejected")], [("R2", "rejected")], [("R1", "rejected")]]
+    assert (table["succeeded"], table["left_out"]) == (1, 1)
+
+
+def test_a_setting_that_keeps_the_channel_from_saying_what_belongs_together_is_said(
+    requests: RequestSteps, back_office: BackOffice
+) -> None:
+    def together(remote_id: str) -> list[str]:
+        raise ConfigurationError("settings.token is wrong")
+
+    reject(back_office, ask(back_office, "1-1/1", "R1"))
+    RequestShelf.together = staticmethod(together)
+
+    with pytest.raises(ConfigurationError, match=r"settings\.token"):
+        requests.run()
+
+    assert batches(back_office) == ["done"]
 
 
 @pytest.mark.defect("P4")

@@ -11,7 +11,7 @@ from typing import Any
 from order_integration.channels.commands import Connector, UpdateCancellationRequest
 from order_integration.channels.steps import run_step
 from order_integration.dto import BatchRequestResponseDto, FailedReasonType, ResponseStatus
-from order_integration.errors import IntegrationError
+from order_integration.errors import ConfigurationError, IntegrationError
 from order_integration.flows.outbound import Sent
 from order_integration.flows.translating import Request, Translator, backwards
 from order_integration.omnitron.cancellation_requests import KIND, CancellationRequests
@@ -21,12 +21,13 @@ from order_integration.omnitron.integration_actions import IntegrationActions
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Telling:
     """Groups of requests that the channel answers together, one call each."""
 
     omnitron: Omnitron
     connector: Connector
+    wrong_setting: ConfigurationError | None = None  # to be raised when the others are told
 
     @property
     def command(self) -> UpdateCancellationRequest:
@@ -50,7 +51,7 @@ class Telling:
     async def _groups(self, by_id: Mapping[str, list[Request]]) -> tuple[list[list[str]], list[Sent]]:
         """Each remote id in one group, whoever names it first; and those of which not even that could be asked."""
         command, wanted = self.command, sorted(by_id)
-        said = await asyncio.gather(*(_safely(run_step(command.answered_together, one)) for one in wanted))
+        said = await asyncio.gather(*(self._safely(run_step(command.answered_together, one)) for one in wanted))
         groups: list[list[str]] = []
         seen: set[str] = set()
         for remote_id, together in zip(wanted, said, strict=True):
@@ -79,10 +80,24 @@ class Telling:
             why = f"{unmapped[0].key} is answered together with it: {unmapped[0].message}"
             return [request.sent.failed(FailedReasonType.MAPPING, why) for request in offered]
         everyone = sorted((*offered, *others), key=lambda request: (request.remote_id, request.sent.pk))
-        answers = await _safely(self.command.run([request.told for request in everyone if request.told]))
+        answers = await self._safely(self.command.run([request.told for request in everyone if request.told]))
         if isinstance(answers, _Stumble):
             return [_stumbled(request.sent, answers) for request in offered]
         return [_judged(request.sent, answers) for request in offered]
+
+    async def _safely(self, step: Any) -> Any:
+        """One group's call; whatever a connector raises is that group's, and stops no other."""
+        try:
+            return await step
+        except IntegrationError as error:
+            if isinstance(error, ConfigurationError):
+                self.wrong_setting = self.wrong_setting or error
+            return _Stumble(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            # Where, and what kind; its text may quote what it was told.
+            place = "".join(format_tb(error.__traceback__))
+            log.error("the connector failed: %s\n%s", type(error).__name__, place)  # noqa: TRY400
+            return _Stumble(f"the connector failed: {type(error).__name__}")
 
 
 def _of(group: Iterable[str], by_id: Mapping[str, list[Request]]) -> list[Request]:
@@ -103,18 +118,6 @@ class _Stumble:
     """What a connector raised."""
 
     sentence: str
-
-
-async def _safely(step: Any) -> Any:
-    """One group's call; whatever a connector raises is that group's, and stops no other."""
-    try:
-        return await step
-    except IntegrationError as error:
-        return _Stumble(str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        # Where, and what kind; its text may quote what it was told.
-        log.error("the connector failed: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))  # noqa: TRY400
-        return _Stumble(f"the connector failed: {type(error).__name__}")
 
 
 def _stumbled(sent: Sent, why: _Stumble) -> Sent:

@@ -62,6 +62,7 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
     """Tell the channel, and end the batch request with its answers. Returns what settle has to know.
 
     A call is the last word of its group: killed after it, the next try asks again, and hears "already in that state".
+    Raises ConfigurationError, when all others are told, where the channel can't be told for a wrong setting.
     """
     if left := await end_left_over(sending):
         return {"folder": left.folder}
@@ -69,6 +70,7 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
     if not due:
         sending.keep(known)
         return {}
+    telling = Telling(sending.omnitron, connector)
     async with job(sending) as opened:
         try:
             refused = await opened.commit([request.sent for request in due])
@@ -79,7 +81,11 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
             sending.keep([*known, *(request.sent.moved(State.WAITING) for request in due)])
             return {}
         taken = [request for request in due if request.sent.pk in opened.committed]
-        await opened.done([*known, *refused, *await _said(sending.omnitron, connector, taken)])
+        await opened.done([*known, *refused, *await _said(telling, taken)])
+    if telling.wrong_setting:
+        if opened.batch:  # forgotten, so that a cleared task tells what failed once more
+            sending.batches.ended(opened.batch.pk)
+        raise telling.wrong_setting
     return {}
 
 
@@ -96,9 +102,9 @@ def _is_told(action: Row, sent: Sent) -> bool:
     return told is not None and datetime.fromisoformat(told) >= datetime.fromisoformat(sent.version_date)
 
 
-async def _said(omnitron: Omnitron, connector: Connector, due: Sequence[Request]) -> list[Sent]:
+async def _said(telling: Telling, due: Sequence[Request]) -> list[Sent]:
     """What became of each: what changed since it was read is left out, and offered again as it is now."""
-    now = await CancellationRequests(omnitron).by_pk(request.sent.pk for request in due)
+    now = await CancellationRequests(telling.omnitron).by_pk(request.sent.pk for request in due)
     current: list[Request] = []
     sents: list[Sent] = []
     for request in due:
@@ -108,4 +114,4 @@ async def _said(omnitron: Omnitron, connector: Connector, due: Sequence[Request]
             sents.append(request.sent.moved(State.LEFT_OUT))
         else:
             current.append(request)
-    return [*sents, *await Telling(omnitron, connector).tell(current)]
+    return [*sents, *await telling.tell(current)]
