@@ -9,10 +9,16 @@ from typing import Any
 
 from order_integration.channels.commands import CheckOrders, Connector, ConnectorSettings, SendUpdatedOrders
 from order_integration.dto import FeedVerdict, OrderBatchRequestResponseDto, Submission, Submitted
-from order_integration.errors import RetriableError
+from order_integration.errors import ConfigurationError, RetriableError
 from tests.shelf import ShelfGetOrders
 
 FOREVER = 3600
+ERRORS = {
+    "retriable": RetriableError("the shelf is out of reach"),
+    "slip": KeyError("of buyer@example.com"),
+    "other": OSError("the socket of buyer@example.com"),
+    "setting": ConfigurationError("the shelf takes no key of ours any more"),
+}
 
 
 class Board:
@@ -148,10 +154,8 @@ class AskShelf(CheckOrders):
         board = Board(self.settings.folder)
         with (board.folder / "asked").open("a") as file:
             file.write(",".join(data) + "\n")
-        if board.rules.get("check") == "retriable":
-            raise RetriableError("the shelf is out of reach")
-        if board.rules.get("check") == "slip":
-            raise KeyError("of buyer@example.com")
+        if error := ERRORS.get(board.rules.get("check")):
+            raise error
         return [board.verdict(feed) for feed in data]
 
     def normalize_response(self, response: list[FeedVerdict]) -> list[FeedVerdict]:

@@ -197,7 +197,7 @@ def test_a_job_that_the_channel_forgot_ends_at_the_deadline(make: Make, back_off
     assert outbound.run("next").states() == {"1": "succeeded"}  # sent anew
 
 
-@pytest.mark.parametrize("check", ["retriable", "slip"])
+@pytest.mark.parametrize("check", ["retriable", "slip", "other"])
 def test_behind_the_deadline_no_error_of_the_channel_keeps_a_job_open(
     make: Make, back_office: BackOffice, check: str
 ) -> None:

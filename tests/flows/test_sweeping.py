@@ -215,18 +215,21 @@ def test_many_jobs_of_ours_are_all_looked_at(make: Make, back_office: BackOffice
 
 
 @pytest.mark.defect("B10")
-def test_one_that_can_t_be_checked_is_said_and_stops_no_other(make: Make, back_office: BackOffice) -> None:
+@pytest.mark.parametrize(("check", "kind"), [("slip", "KeyError"), ("other", "OSError")])
+def test_one_that_can_t_be_checked_is_said_and_stops_no_other(
+    make: Make, back_office: BackOffice, check: str, kind: str
+) -> None:
     outbound = make("1")
     said = outbound.sent()
     orphan = back_office.post("/api/v1/channel/1/batch_requests/", json={"channel": 1}).json()["pk"]
     owner = {"dag": "update_orders", "run": "update_orders/run", "task": "send", "map_index": -1, "try": 1}
     outbound.batches().register(orphan, owner)
-    outbound.board.rule(check="slip")
+    outbound.board.rule(check=check)
 
     swept = outbound.sweep()
 
     assert swept.counts == {"unchecked": 1, "failed": 1}
-    assert swept.troubles == [f"batch request {said['batch_pk']} can't be checked: KeyError"]
+    assert swept.troubles == [f"batch request {said['batch_pk']} can't be checked: {kind}"]
     outbound.board.rule(check=None, feeds={"*": "done"})
     assert outbound.sweep().counts == {"done": 1}
     assert nothing_is_open(back_office)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from order_integration.channels.commands import SLIPS, CheckOrders, Connector
+from order_integration.channels.commands import CheckOrders, Connector
 from order_integration.dto import FailedReasonType, FeedState, FeedVerdict
-from order_integration.errors import ConfigurationError, ContractError, IntegrationError, RefusedError, RetriableError
+from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
 from order_integration.flows.answers import told, unanswered
 from order_integration.flows.outbound import BAD_REQUEST, Sending, Sent, State, kept
 from order_integration.flows.outbound_settling import report_batch
@@ -82,7 +82,7 @@ async def _asked(connector: Connector, feed_ids: Sequence[str], *, is_late: bool
         return await verdicts_on(connector, feed_ids)
     except ConfigurationError:
         raise
-    except (IntegrationError, *SLIPS) as error:
+    except Exception as error:  # whatever a connector raises; its text may hold a person's data
         if not is_late and not isinstance(error, RetriableError):
             raise
         log.warning("the channel gave no verdict: %s", type(error).__name__)
@@ -113,7 +113,7 @@ async def _end(sending: Sending, batch: BatchState, notes: Sequence[Note], verdi
 
 
 async def _said(sending: Sending, batch: BatchState, status: BatchStatus, sents: Sequence[Sent]) -> bool:
-    """End it with a result for each order; one that is gone since it was committed can't have one, and stops no other."""
+    """End it with a result for each order; one that is gone since it was committed stops no other."""
     end = sending.requests.done if status is BatchStatus.DONE else sending.requests.fail
     if await _taken(end(batch.pk, sending.links(sents))):
         return True
