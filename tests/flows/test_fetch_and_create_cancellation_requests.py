@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from order_integration.errors import ConfigurationError, RetriableError
+from order_integration.omnitron.cancellation_requests import Wanted
 from order_integration.staging import Begun, key_digest
 from tests.conftest import BackOffice
 from tests.flows.after_sales import (
@@ -101,9 +102,7 @@ def note(steps: Steps, office: BackOffice, key: str, unit: str, *, ago: timedelt
     begun(steps).begin(
         key,
         {
-            "order_item": pks(office, unit)[0],
-            "cancellation_type": "refund",
-            "reason": SIZE,
+            "marks": asdict(Wanted(pks(office, unit)[0], "refund", SIZE, WORDS).marks),
             "first_try": (datetime.now(UTC) - ago).isoformat(),
             "run": "dead",
         },
@@ -365,6 +364,20 @@ def test_a_request_whose_answer_was_lost_is_found_and_not_made_again(
     [(remote_id, pk)] = linked(back_office)
     assert (remote_id, pk) == ("R", back_office.rows("cancellation_requests")[-1]["id"])
     assert begun(steps).all() == []
+
+
+def test_a_request_whose_answer_was_lost_is_found_though_its_words_have_changed(
+    steps: Steps, back_office: BackOffice
+) -> None:
+    asked(request("R", UNITS[0], description=f"  {WORDS} "))
+    back_office.fault(*POST, "cut_after")
+    back_office.fault("GET", "/cancellation_requests/$", "status", status=503, times=4)
+    assert results(steps.run()) == {"parked": 1}
+    back_office.delete("/admin/faults")
+    asked(request("R", UNITS[0], minutes=5, description="another"))
+
+    assert results(steps.run()) == {"already_there": 1}
+    assert is_whole(back_office, steps, UNITS[0])
 
 
 def test_a_request_that_never_arrived_is_made_by_the_next_try(steps: Steps, back_office: BackOffice) -> None:

@@ -45,7 +45,7 @@ def creating(*ones: Wanted) -> Any:
 
 def finding(one: Wanted, since: datetime = LONG_AGO) -> Any:
     async def work(requests: CancellationRequests) -> list[int]:
-        return [id_of(row) for row in await requests.unlinked(one, since)]
+        return [id_of(row) for row in await requests.unlinked(one.marks, since)]
 
     return with_requests(work)
 

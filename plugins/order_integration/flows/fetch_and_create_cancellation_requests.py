@@ -20,6 +20,7 @@ from order_integration.omnitron.cancellation_requests import (
     KIND,
     MODIFIED,
     CancellationRequests,
+    Marks,
     Wanted,
     link_of,
 )
@@ -139,7 +140,7 @@ class _Desk:
         if known := self._known_of(item, units):
             return self._there(item, known)
         begun = self.begun.get(item.key)
-        if begun and (found := await self._found_again(item, begun)):
+        if begun and (found := await self._found_again(begun)):
             return self._made(item, found, CREATED, by_this_run=begun["run"] == self._run)
         reason = self.reasons.to_omnitron(item.dto.reason)
         if reason is None:
@@ -173,13 +174,12 @@ class _Desk:
         by_this_run = known.by_this_run and known.key in {"", key_digest(item.key)}
         return Outcome(item.key, Result.CREATED if by_this_run else Result.ALREADY_THERE, links=(known.owed,))
 
-    async def _found_again(self, item: Item, begun: Row) -> Row | None:
+    async def _found_again(self, begun: Row) -> Row | None:
         """What an earlier try, or a run that died, may have created without having been told.
 
         Raises RecordError where that is not clear.
         """
-        wanted = Wanted(begun["order_item"], begun["cancellation_type"], begun["reason"], item.dto.description)
-        found = await self.requests.unlinked(wanted, datetime.fromisoformat(begun["first_try"]))
+        found = await self.requests.unlinked(Marks(**begun["marks"]), datetime.fromisoformat(begun["first_try"]))
         found = [row for row in found if id_of(row) not in self.claimed]
         if len(found) > 1:
             sentence = (
@@ -199,7 +199,7 @@ class _Desk:
         if len({row["order"] for row in rows.values()}) > 1:
             raise RecordError(Reason.AMBIGUOUS, "order_item", "items of several orders are linked with this id")
         asked = await self.requests.of_items(units)
-        begun = {note["order_item"] for note in self.begun.all() if note["key"] != item.key}
+        begun = {note["marks"]["order_item"] for note in self.begun.all() if note["key"] != item.key}
         free = [pk for pk in sorted(rows) if rows[pk]["status"] not in GONE and pk not in begun]
         never = [pk for pk in free if pk not in asked]
         again = [pk for pk in free if all(row["status"] == DECIDED_AGAINST for row in asked.get(pk, []))]
@@ -216,9 +216,7 @@ class _Desk:
         note = self.begun.begin(
             item.key,
             {
-                "order_item": wanted.order_item,
-                "cancellation_type": wanted.cancellation_type,
-                "reason": wanted.reason,
+                "marks": asdict(wanted.marks),
                 "first_try": begun["first_try"] if begun else datetime.now(UTC).isoformat(),
                 "run": self._run,
             },
@@ -227,7 +225,7 @@ class _Desk:
         try:
             row = await self.requests.create(wanted, item.dto.remote_id)
         except UnknownOutcomeError:
-            found = await self._found_again(item, note)
+            found = await self._found_again(note)
             if found is None:
                 raise
             row, version = found, CREATED

@@ -10,6 +10,7 @@ from order_integration.errors import RefusedError
 from order_integration.omnitron.client import PAGE, Omnitron, Pages, Row, id_of, in_lists
 from order_integration.omnitron.customers import refused
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
+from order_integration.staging import key_digest
 from order_integration.transport import Params
 
 KIND = "cancellationrequest"  # Omnitron's content type
@@ -19,22 +20,42 @@ CLOCKS_APART = timedelta(minutes=5)  # at most, Omnitron's and ours
 
 
 @dataclass(frozen=True)
+class Marks:
+    """What tells which of Omnitron's requests is meant before it is linked. `words`: a digest of its description."""
+
+    order_item: int
+    cancellation_type: str
+    reason: int
+    words: str
+
+    def are_on(self, row: Row) -> bool:
+        """Whether a request of Omnitron has them."""
+        return (
+            str(row["order_item"]) == str(self.order_item)
+            and row["cancellation_type"] == self.cancellation_type
+            and str(row["reason"]) == str(self.reason)
+            and _words(row.get("description") or "") == self.words
+        )
+
+
+def _words(description: str) -> str:
+    """Omnitron takes blanks off a text's ends."""
+    return key_digest(description.strip())
+
+
+@dataclass(frozen=True)
 class Wanted:
-    """A request as it is sent. Nothing else tells which one of Omnitron's it is before it is linked."""
+    """A request as it is sent."""
 
     order_item: int
     cancellation_type: str
     reason: int
     description: str = field(repr=False)
 
-    def is_like(self, row: Row) -> bool:
-        """Whether a request of Omnitron says the same; it takes blanks off a text's ends."""
-        return (
-            str(row["order_item"]) == str(self.order_item)
-            and row["cancellation_type"] == self.cancellation_type
-            and str(row["reason"]) == str(self.reason)
-            and (row.get("description") or "").strip() == self.description.strip()
-        )
+    @property
+    def marks(self) -> Marks:
+        """It is known by them when its answer is lost, whatever the shopper says later."""
+        return Marks(self.order_item, self.cancellation_type, self.reason, _words(self.description))
 
 
 @dataclass(frozen=True)
@@ -81,10 +102,10 @@ class CancellationRequests:
         except RefusedError as error:
             raise refused(error, "cancellation_request") from error
 
-    async def unlinked(self, wanted: Wanted, since: datetime) -> list[Row]:
-        """Requests that say the same, made `since` or later, that no channel's id is linked with."""
-        found = (await self.of_items([wanted.order_item])).get(wanted.order_item, [])
-        alike = [row for row in found if wanted.is_like(row) and _made(row) >= since - CLOCKS_APART]
+    async def unlinked(self, marks: Marks, since: datetime) -> list[Row]:
+        """Requests with these marks, made `since` or later, that no channel's id is linked with."""
+        found = (await self.of_items([marks.order_item])).get(marks.order_item, [])
+        alike = [row for row in found if marks.are_on(row) and _made(row) >= since - CLOCKS_APART]
         actions = await IntegrationActions(self.omnitron).by_object(KIND, map(id_of, alike)) if alike else {}
         return [row for row in alike if not actions.get(id_of(row), {}).get("remote_id")]
 
