@@ -13,7 +13,7 @@ from order_integration.errors import IntegrationError, RefusedError, RetriableEr
 from order_integration.staging import key_digest
 from tests.conftest import BackOffice
 from tests.flows.after_sales import UPDATES, arrive, from_now_on, killed_push, last_batch, order, steps_of, writes
-from tests.flows.steps import Steps, results
+from tests.flows.steps import DAY, Steps, results
 from tests.flows.test_killed import PROCESSES, fork_server, is_no_end_of_a_call_that_hangs
 from tests.shelf import NewsShelf, item, news
 
@@ -276,6 +276,81 @@ def test_a_cancelled_or_refunded_item_is_not_revived(steps: Steps, back_office: 
 
     assert results(balance) == {"unchanged": 1, "updated": 1}
     assert there(back_office, "status", "invoice_number") == {"1-1/1": [(status, None)], "1-1/2": [(status, "A-2")]}
+
+
+def put(office: BackOffice, remote_id: str, **own: Any) -> None:
+    """The merchant changes an item."""
+    office.patch(f"/admin/order_items/{pk_of(office, remote_id)}", json=own).raise_for_status()
+
+
+def test_what_a_merchant_corrected_stays_until_the_channel_says_something_else(
+    steps: Steps, back_office: BackOffice
+) -> None:
+    """Shipped with T1, which the channel was told by flow 2; then T2, because the slip was a wrong one."""
+    arrive(steps, order("1", [item("1")]))
+    put(back_office, "1-1/1", status="500", tracking_number="T1")
+    told(news("1-1/1", status="500", tracking_number="T1", modified_at=EARLIER))
+    assert results(steps.run()) == {"unchanged": 1}
+    put(back_office, "1-1/1", tracking_number="T2")
+
+    told(news("1-1/1", status="500", tracking_number="T1", invoice_number="A", modified_at=NOW))
+    assert results(steps.run()) == {"updated": 1}
+    assert there(back_office, "tracking_number", "invoice_number") == {"1-1/1": [("T2", "A")]}
+
+    told(news("1-1/1", status="500", tracking_number="T3", modified_at=LATER))
+    assert results(steps.run()) == {"updated": 1}
+    assert there(back_office, "tracking_number") == {"1-1/1": ["T3"]}
+
+
+def test_older_news_do_not_replace_newer_ones_that_were_there_already(steps: Steps, back_office: BackOffice) -> None:
+    arrive(steps, order("1", [item("1")]))
+    put(back_office, "1-1/1", status="500", tracking_number="T2")
+    told(news("1-1/1", tracking_number="T1", modified_at=EARLIER))
+    slow, _ = asyncio.run(steps.staged(DAY, "slow"))
+    told(news("1-1/1", tracking_number="T2", modified_at=NOW))
+    assert results(steps.run()) == {"unchanged": 1}
+
+    pushed = asyncio.run(steps.push(slow, 0, "slow"))
+
+    assert results(asyncio.run(steps.settle(slow, [pushed], "slow"))) == {"unchanged": 1}
+    assert there(back_office, "tracking_number") == {"1-1/1": ["T2"]}
+
+
+def test_a_channel_takes_back_a_status_that_it_gave_itself_and_no_other(steps: Steps, back_office: BackOffice) -> None:
+    arrive(steps, order("1", [item("1"), item("1", unit=2)]))
+    told(*(news(f"1-1/{unit}", status="550", modified_at=EARLIER) for unit in (1, 2)))
+    steps.run()
+    set_status(back_office, "1-1/2", "540")
+
+    told(*(news(f"1-1/{unit}", status="500", modified_at=NOW) for unit in (1, 2)))
+    steps.run()
+
+    assert there(back_office, "status") == {"1-1/1": ["500"], "1-1/2": ["540"]}
+
+
+def test_news_that_did_not_arrive_are_no_word_of_the_channel_s_yet(steps: Steps, back_office: BackOffice) -> None:
+    """Of two items with one id, one was changed; the next run brings the same news to the other."""
+    arrive(steps, order("1", [item("1"), item("1")]))
+    told(news("1-1/1", tracking_number="T", modified_at=NOW))
+    back_office.fault("PATCH", "/order_items/", "status", status=503, skip=1, times=4)
+    assert results(steps.run()) == {"parked": 1}
+
+    assert results(steps.run()) == {"updated": 1}
+    assert there(back_office, "tracking_number") == {"1-1/1": ["T", "T"]}
+
+
+def test_what_is_remembered_is_written_when_it_changes_and_names_nobody(steps: Steps, back_office: BackOffice) -> None:
+    arrive(steps, order("1", [item("1")]))
+    told(news("1-1/1", tracking_number="T", extra_field={"buyer": "Ayşe"}, modified_at=NOW))
+    steps.run()
+    folder = Path(steps.staging.url.removeprefix("file://")) / "said"
+    [file] = folder.rglob("*.json")
+    before = file.stat().st_mtime_ns
+
+    steps.run()
+
+    assert file.stat().st_mtime_ns == before
+    assert "Ayşe" not in file.read_text()
 
 
 def test_a_later_try_asks_the_channel_again(asked: Steps, back_office: BackOffice) -> None:

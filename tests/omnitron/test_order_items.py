@@ -7,8 +7,9 @@ import pytest
 
 from order_integration.dto import ChannelUpdateOrderItemDto
 from order_integration.errors import Reason, RecordError
+from order_integration.omnitron import order_items
 from order_integration.omnitron.client import Omnitron, Row
-from order_integration.omnitron.order_items import OrderItems, changes
+from order_integration.omnitron.order_items import OrderItems, learnt, word_of
 from tests.conftest import BackOffice
 from tests.flows.steps import Steps
 from tests.omnitron.conftest import Ask
@@ -24,6 +25,10 @@ def news(**own: Any) -> ChannelUpdateOrderItemDto:
 def row(**own: Any) -> Row:
     known = {"status": "400", "invoice_number": "INV-1", "invoice_date": "2026-01-05T09:00:00.000000Z"}
     return {"pk": 1, **known, "tracking_number": None, "extra_field": {"id": "1-1/1", "floor": 3}, **own}
+
+
+def changes(there: Row, dto: ChannelUpdateOrderItemDto, run: str = "", **said: Any) -> Row:
+    return order_items.changes(there, dto, said, run)
 
 
 # What is sent --------------------------------------------------------------------------------------------------------
@@ -72,8 +77,7 @@ def test_what_is_there_already_is_not_sent(said: Row) -> None:
 def test_what_is_given_and_differs_is_sent_and_nothing_else(said: Row, sent: Row) -> None:
     body = changes(row(), news(**said), "r1")
 
-    status = {name: sent[name] for name in sent if name == "status"}
-    assert body.pop("extra_field") == {**sent.get("extra_field", {}), "order_integration": {"run": "r1", **status}}
+    assert body.pop("extra_field") == {**sent.get("extra_field", {}), "order_integration": {"run": "r1"}}
     assert body == {name: value for name, value in sent.items() if name != "extra_field"}
 
 
@@ -122,10 +126,11 @@ def test_what_omnitron_knows_to_be_further_on_its_way_stays_there(there: str) ->
 
 
 def test_a_channel_may_take_back_a_status_that_it_gave_itself() -> None:
-    by_channel = {"order_integration": {"modified_at": EARLIER, "status": "550"}}
+    back = news(status="500", modified_at=NOW)
 
-    assert changes(row(status="550", extra_field=by_channel), news(status="500", modified_at=NOW))["status"] == "500"
-    assert changes(row(status="540", extra_field=by_channel), news(status="500", modified_at=NOW)) == {}
+    assert changes(row(status="550"), back, status="550")["status"] == "500"
+    assert changes(row(status="540"), back, status="550") == {}
+    assert changes(row(status="550"), back) == {}
 
 
 def test_a_status_can_t_be_cleared() -> None:
@@ -142,7 +147,7 @@ def test_the_channel_s_time_travels_with_a_change_and_keeps_what_else_stands_the
 
     body = changes(there, news(status="500", modified_at=NOW), "r1")
 
-    ours = {"run": "r1", "fingerprint": "f", "modified_at": NOW, "status": "500"}
+    ours = {"run": "r1", "fingerprint": "f", "modified_at": NOW}
     assert body == {"status": "500", "extra_field": {"order_integration": ours}}
 
 
@@ -157,7 +162,58 @@ def test_equal_and_older_news_change_nothing(written: Any, *, sent: bool) -> Non
 def test_what_others_write_under_our_key_stops_nobody(ours: Any) -> None:
     body = changes(row(extra_field={"order_integration": ours}), news(status="500", modified_at=NOW), "r1")
 
-    assert body["extra_field"] == {"order_integration": {"modified_at": NOW, "run": "r1", "status": "500"}}
+    assert body["extra_field"] == {"order_integration": {"modified_at": NOW, "run": "r1"}}
+
+
+# What the channel said before ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "500"},
+        {"invoice_number": " INV-2 "},
+        {"invoice_number": None},
+        {"invoice_date": "2026-01-07T12:00:00+03:00"},
+        {"tracking_number": "T"},
+        {"extra_field": {"floor": 4, "note": ""}},
+    ],
+    ids=str,
+)
+def test_what_the_channel_only_repeats_is_not_sent(said: Row) -> None:
+    before = word_of(news(**said, modified_at=EARLIER))
+
+    assert changes(row(), news(**said, modified_at=NOW)) != {}
+    assert changes(row(), news(**said, modified_at=NOW), **before) == {}
+
+
+def test_what_the_channel_says_anew_is_sent_and_what_it_repeats_beside_it_is_not() -> None:
+    before = word_of(news(tracking_number="T1", invoice_number="A", extra_field={"floor": 1, "gift": True}))
+
+    body = changes(
+        row(), news(tracking_number="T1", invoice_number="B", extra_field={"floor": 2, "gift": True}), **before
+    )
+
+    assert body == {"invoice_number": "B", "extra_field": {"floor": 2, "order_integration": {"run": ""}}}
+
+
+@pytest.mark.parametrize(("before", "sent"), [(EARLIER, True), (NOW, False), (LATER, False)])
+def test_news_that_are_not_newer_than_what_was_said_change_nothing(before: str, *, sent: bool) -> None:
+    assert bool(changes(row(), news(status="500", modified_at=NOW), modified_at=before)) is sent
+
+
+def test_free_data_is_remembered_without_its_words() -> None:
+    assert "Ayşe" not in str(word_of(news(extra_field={"buyer": "Ayşe"})))
+
+
+def test_a_word_is_learnt_once_the_item_is_as_it_says_and_adds_to_what_was_said() -> None:
+    there, dto = row(tracking_number="T"), news(tracking_number="T", modified_at=NOW)
+    before = word_of(news(invoice_number="A", extra_field={"floor": 1}, modified_at=EARLIER))
+
+    assert learnt(there, None, dto, before) == {**before, "tracking_number": "T", "modified_at": NOW}
+    assert learnt(row(), there, dto, {}) == {"tracking_number": "T", "modified_at": NOW, "extra_field": {}}
+    assert learnt(row(), None, dto, before) == before
+    assert learnt(there, None, dto, {"modified_at": LATER}) == {"modified_at": LATER}
 
 
 # In Omnitron ---------------------------------------------------------------------------------------------------------
@@ -174,7 +230,7 @@ def pk(steps: Steps, back_office: BackOffice, shelf: Any) -> int:
 def changing(pk: int, dto: ChannelUpdateOrderItemDto) -> Any:
     async def work(omnitron: Omnitron) -> Row | None:
         items = OrderItems(omnitron, "r1")
-        return await items.change((await items.by_pk([pk]))[pk], dto)
+        return await items.change((await items.by_pk([pk]))[pk], dto, {})
 
     return work
 
@@ -188,7 +244,7 @@ def test_a_second_time_nothing_is_sent(ask: Ask, back_office: BackOffice, pk: in
     [there] = [one for one in back_office.rows("order_items") if one["pk"] == pk]
     assert first == there | {"extra_field": first["extra_field"]}
     assert (there["status"], there["invoice_number"]) == ("500", "A-1")
-    ours = {"modified_at": NOW, "run": "r1", "status": "500"}
+    ours = {"modified_at": NOW, "run": "r1"}
     assert there["extra_field"] == {"id": "1-1/1", "w": 1.5, "order_integration": ours}
     assert OrderItems(None, "r1").was_changed(there)  # type: ignore[arg-type]
     assert not OrderItems(None, "r2").was_changed(there)  # type: ignore[arg-type]

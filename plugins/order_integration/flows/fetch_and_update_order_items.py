@@ -15,12 +15,13 @@ from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing, items_of, latest, pushed, set_apart
 from order_integration.omnitron.client import Memo, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
-from order_integration.omnitron.order_items import OrderItems
-from order_integration.staging import key_digest
+from order_integration.omnitron.order_items import OrderItems, learnt
+from order_integration.staging import Said, key_digest
 
 # Records under way at once: an item is to be read just before it is changed, not long before.
 AT_ONCE = 16
 KIND = "orderitem"
+FLOW = "fetch_and_update_order_items"
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -48,7 +49,8 @@ async def push(ctx: Pushing, rows: list[Row]) -> list[Outcome]:
         "order", (item.dto.order_remote_id for item in items if item.dto.order_remote_id)
     )
     units = await actions.by_remote_id(KIND, (item.dto.remote_id for item in items))
-    desk = _Desk(ctx, OrderItems(ctx.omnitron, key_digest(ctx.run)), _pks(orders), _pks(units))
+    said = Said(ctx.staging, ctx.channel.name, FLOW)
+    desk = _Desk(ctx, OrderItems(ctx.omnitron, key_digest(ctx.run)), said, _pks(orders), _pks(units))
     return await pushed(ctx, items, desk.push_one, "order_item")
 
 
@@ -62,6 +64,7 @@ class _Desk:
 
     ctx: Pushing
     items: OrderItems
+    said: Said
     orders: dict[str, set[int]]
     units: dict[str, set[int]]
     _read: Memo[int, dict[int, Row]] = field(default_factory=Memo)
@@ -77,13 +80,23 @@ class _Desk:
             links: list[Link] = []
             try:
                 for row in await self._linked(item.dto):
-                    changed = await self.items.change(row, dto)
+                    changed = await self._change(row, dto, item.key)
                     # What an earlier try of this run changed is to be named, too.
                     if changed or self.items.was_changed(row):
                         links.append(_link(changed or row, dto.remote_id))
             except RecordError as error:
                 return set_apart(item, error, links=tuple(links))
         return Outcome(item.key, Result.UPDATED if links else Result.UNCHANGED, links=tuple(links))
+
+    async def _change(self, row: Row, dto: ChannelUpdateOrderItemDto, key: str) -> Row | None:
+        """What the channel said is remembered of each item: another one of the id may not be linked, or changed yet."""
+        name = f"{key}|{id_of(row)}"
+        said = self.said.get(name)
+        changed = await self.items.change(row, dto, said)
+        now = learnt(row, changed, dto, said)
+        if now != said:
+            self.said.put(name, now)
+        return changed
 
     async def _linked(self, dto: ChannelUpdateOrderItemDto) -> list[Row]:
         """The items, as they are now.
@@ -118,7 +131,7 @@ def _link(row: Row, remote_id: str) -> Link:
 
 
 SPEC = Inbound(
-    name="fetch_and_update_order_items",
+    name=FLOW,
     command=GetUpdatedOrderItems,  # type: ignore[type-abstract]
     dto=ChannelUpdateOrderItemDto,
     content_type="order",
