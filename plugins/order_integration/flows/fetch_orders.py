@@ -145,7 +145,7 @@ async def _create(orders: Orders, item: Item, known: _Known, as_of: datetime) ->
     if item.marked:
         raise RecordError(Reason.NUMBER_TAKEN, "order.number", "this number belongs to another order of the channel")
     created = await orders.create(item.dto, as_of)
-    links = tuple(await orders.links(created.row))
+    links = tuple(await orders.links(created.row, answered=created.answered))
     try:
         await orders.check_same(created.row, item.dto)
     except RecordError as error:  # the order is ours and stays linked; its other content waits for a person

@@ -102,8 +102,9 @@ async def end_left_over(books: Books, batches: BatchRequests) -> None:
 
 
 def _once(links: Iterable[Link]) -> list[Link]:
-    """One link an object: a run that was cleared says what it said before."""
-    return list({(link.content_type, link.pk): link for link in links}.values())
+    """One link an object, the oldest: with a later version, what changed in between would never be told the channel."""
+    latest_first = sorted(links, key=lambda link: link.version_date.removesuffix("Z"), reverse=True)
+    return list({(link.content_type, link.pk): link for link in latest_first}.values())
 
 
 @dataclass

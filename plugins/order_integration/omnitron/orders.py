@@ -21,10 +21,14 @@ TRIES = 3  # to create one order when answers get lost
 
 @dataclass(frozen=True)
 class Created:
-    """An order that is in Omnitron now; `by_this_run` also when an earlier try of the run created it."""
+    """An order that is in Omnitron now; `by_this_run` also when an earlier try of the run created it.
+
+    `answered`: the row is the answer to the call that created it, so nobody has changed the order before that.
+    """
 
     row: Row
     by_this_run: bool
+    answered: bool = False
 
     @property
     def pk(self) -> int:
@@ -54,7 +58,7 @@ class Orders:
         for _ in range(TRIES):
             try:
                 row = await self.omnitron.http.call("POST", self.omnitron.at("create_orders/"), body=body)
-                return Created(row, by_this_run=True)
+                return Created(row, by_this_run=True, answered=True)
             except RefusedError as error:
                 found = await self.by_number(dto.order.number)
                 if found is None:
@@ -80,13 +84,18 @@ class Orders:
         """Orders, many a call."""
         return await orders_by_pk(self.omnitron, pks)
 
-    async def links(self, row: Row) -> list[Link]:
-        """The links of an order and all its items; the channel's ids stand in their `extra_field`."""
+    async def links(self, row: Row, *, answered: bool = False) -> list[Link]:
+        """The links of an order and all its items; the channel's ids stand in their `extra_field`.
+
+        Only of an order whose creation was `answered` is the version known. Any other one may have been changed since,
+        and is linked as it was created: at worst the channel is told of it once more.
+        """
         pk = id_of(row)
         items = await self.omnitron.rows(
             self.omnitron.at("order_items/"), {"order": pk}, sure=lambda item: int(item["order"]) == pk
         )
-        return [_link("order", row), *(_link("orderitem", item) for item in items)]
+        version = row["modified_date"] if answered else row["created_date"]
+        return [_link("order", row, version), *(_link("orderitem", item, item["created_date"]) for item in items)]
 
     async def check_same(self, row: Row, dto: ChannelCreateOrderDto) -> None:
         """Another status or date is no conflict; another number, currency, amount or other items are.
@@ -210,12 +219,12 @@ def wire(value: Any) -> Any:
     return value
 
 
-def _link(content_type: str, row: Row) -> Link:
+def _link(content_type: str, row: Row, version: str) -> Link:
     remote_id = (row.get("extra_field") or {}).get("id")
     if remote_id is None:
         sentence = f"{content_type} {id_of(row)} of Omnitron has no extra_field.id to tell which of the channel's it is"
         raise RecordError(Reason.CONFLICT, content_type, sentence)
-    return Link(content_type, id_of(row), str(remote_id), str(row["modified_date"]))
+    return Link(content_type, id_of(row), str(remote_id), str(version))
 
 
 def _conflict(where: str) -> RecordError:
