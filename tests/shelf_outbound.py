@@ -35,7 +35,7 @@ class Board:
 
     def rule(self, **rules: Any) -> None:
         """answers: results | feeds | both | nothing; by: both | number | remote_id_as_number; refuse, silent: remote
-        ids; fail: before | after | slip (an error of the command, on its page `on`, `times`); hang: before | after;
+        ids; fail: before | after | slip | other (of the command, on its page `on`, `times`); hang: before | after;
         feeds: state by feed id, or under `*`; feeds_a_page; padding: of feed ids; check: an error of CheckOrders.
         """
         draft = self.folder / "rules.draft"
@@ -117,8 +117,8 @@ class Tell(SendUpdatedOrders):
         await self._fault(rules, "before" if is_mine else "")
         board.receive(data)
         await self._fault(rules, "after" if is_mine else "")
-        if rules.get("fail") == "slip" and is_mine:
-            raise KeyError("of buyer@example.com")
+        if is_mine and (error := {name: ERRORS[name] for name in ("slip", "other")}.get(rules.get("fail", ""))):
+            raise error
         return board.answer(data.model_dump(mode="json"))
 
     def normalize_response(self, response: Submitted) -> Submitted:
@@ -149,6 +149,13 @@ class TellOnce(Tell):
         return None
 
 
+class TellPlainly(TellOnce):
+    """The same, with plain functions."""
+
+    def find_submission(self, reference: str) -> Submitted | None:  # type: ignore[override]
+        return asyncio.run(super().find_submission(reference))
+
+
 class AskShelf(CheckOrders):
     async def send_request(self, data: list[str]) -> list[FeedVerdict]:
         board = Board(self.settings.folder)
@@ -173,3 +180,9 @@ class ForgetfulShelf(OutboundShelf):
     """Can't be asked for what it was sent."""
 
     commands = (ShelfGetOrders, Tell, AskShelf)
+
+
+class PlainShelf(OutboundShelf):
+    """Whose steps run in threads."""
+
+    commands = (ShelfGetOrders, TellPlainly, AskShelf)

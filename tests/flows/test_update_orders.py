@@ -366,11 +366,12 @@ def test_while_the_channel_works_on_somebody_s_job_everything_waits_and_is_green
 
 
 @pytest.mark.defect("B1", "P5")
+@pytest.mark.parametrize("connector", ["OutboundShelf", "PlainShelf"])
 @pytest.mark.parametrize("fail", ["before", "after"])
 def test_a_channel_that_does_not_answer_leaves_nothing_open_and_gets_nothing_twice(
-    make: Make, back_office: BackOffice, fail: str
+    make: Make, back_office: BackOffice, fail: str, connector: str
 ) -> None:
-    outbound = make("1", "2")
+    outbound = make("1", "2", connector=connector)
     outbound.board.rule(fail=fail)
 
     with pytest.raises(RetriableError):
@@ -402,19 +403,34 @@ def test_in_the_last_try_a_page_without_an_answer_stops_no_other_page(make: Make
     assert sorted(outbound.board.orders()) == keys  # the channel was asked, and had them
 
 
+@pytest.mark.parametrize("fail", ["slip", "other"])
+@pytest.mark.parametrize("last_try", [False, True])
+def test_a_page_over_which_the_connector_fails_stops_no_other_page(make: Make, fail: str, last_try: bool) -> None:
+    keys = [f"k{number:03}" for number in range(102)]
+    outbound = make(*keys)
+    outbound.board.rule(fail=fail, on=0)
+
+    told = outbound.settled(outbound.sent(last_try=last_try), None)
+
+    assert told.table["succeeded"] == 2
+    assert told.table["reasons"] == {"channel_app": 100}
+    assert told.verdict is not None
+
+
 @pytest.mark.defect("B1")
+@pytest.mark.parametrize(("fail", "kind"), [("slip", "KeyError"), ("other", "OSError")])
 def test_a_slip_of_a_connector_is_told_without_what_it_held(
-    make: Make, back_office: BackOffice, caplog: pytest.LogCaptureFixture
+    make: Make, back_office: BackOffice, caplog: pytest.LogCaptureFixture, fail: str, kind: str
 ) -> None:
     outbound = make("1")
-    outbound.board.rule(fail="slip")
+    outbound.board.rule(fail=fail)
 
     told = outbound.run()
 
     assert told.reasons() == {"1": "channel_app"}
     assert told.verdict is not None
     assert nothing_is_open(back_office)
-    assert "KeyError in send_request" in caplog.text
+    assert f"{kind} in send_request" in caplog.text
     assert "buyer@" not in caplog.text
 
 

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from order_integration.channels.commands import CheckOrders, GetChannelConfSchema, SendUpdatedOrders
+from order_integration.channels.steps import run_step
 from order_integration.conformance.bench import Bench, NotCovered
 from order_integration.conformance.judging import Order, done, placed
 from order_integration.dto import (
@@ -196,12 +197,14 @@ def test_a_submission_is_found_by_its_reference(bench: Bench, is_sync: bool) -> 
     given = submission(updated(order, order.items), is_sync=is_sync)
     answer = submitted(bench, given)
 
-    async def find(command: SendUpdatedOrders) -> tuple[Submitted | None, Submitted | None]:
+    async def found_by(command: SendUpdatedOrders) -> tuple[Submitted | None, Submitted | None]:
         if not command.can_find_submission():
             raise NotCovered("find_submission: the connector sends at least once")
-        return await command.find_submission(given.reference), await command.find_submission("conformance-none/1")
+        asked = [given.reference, "conformance-none/1"]
+        found, unknown = [await run_step(command.find_submission, reference) for reference in asked]
+        return found, unknown
 
-    found, unknown = done(bench, SendUpdatedOrders, find)
+    found, unknown = done(bench, SendUpdatedOrders, found_by)
 
     assert unknown is None, "a reference that never arrived is None"
     if answer.feed_ids:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from order_integration.channels.commands import SLIPS, SendUpdatedOrders
+from order_integration.channels.commands import SendUpdatedOrders
+from order_integration.channels.steps import run_step
 from order_integration.dto import FailedReasonType, Submission, Submitted, UpdatedOrderDto
-from order_integration.errors import ConfigurationError, IntegrationError, RetriableError
+from order_integration.errors import ConfigurationError, IntegrationError, LockedError, RetriableError
 from order_integration.flows.answers import handed_over, told
 from order_integration.flows.outbound import PAGE, How, Job, Sending, Sent, State
 from order_integration.flows.submissions import Note, Notes
@@ -71,7 +72,7 @@ class Submitting:
     async def _found(self, note: Note) -> Note | None:
         if not self.command.can_find_submission():
             return None
-        submitted = await self.command.find_submission(note.reference)
+        submitted = await run_step(self.command.find_submission, note.reference)
         return _answered(note, submitted) if submitted else None
 
     async def _set_apart(self, unmapped: Sequence[Sent]) -> None:
@@ -141,9 +142,9 @@ class Submitting:
         submission = Submission(reference=note.reference, orders=[dto for _, dto in page], is_sync=self.how.is_sync)
         try:
             submitted = await self.command.run(submission)
-        except ConfigurationError:
+        except (ConfigurationError, LockedError):
             raise
-        except (IntegrationError, *SLIPS) as error:
+        except Exception as error:  # whatever a connector raises is this page's, and stops no other
             if isinstance(error, RetriableError) and not self.how.last_try:
                 raise
             # Nothing is known of these orders; their note stays, and the next run asks the channel for it.
@@ -197,8 +198,8 @@ async def order_rows(omnitron: Omnitron, pks: Iterable[int]) -> dict[int, Row]:
 
 
 def _is_told(sent: Sent, action: Row) -> bool:
-    version = action.get("version_date")
-    return action.get("status") == "success" and bool(version) and _moment(version) >= _moment(sent.version_date)
+    version = str(action.get("version_date") or "")
+    return action.get("status") == "success" and version != "" and _moment(version) >= _moment(sent.version_date)
 
 
 def _moment(text: str) -> datetime:
