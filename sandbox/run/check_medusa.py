@@ -1,7 +1,8 @@
 """What must have become of Medusa's orders, worked out from Medusa's own tables.
 
-Medusa rounds nothing. What a line costs before and after its discount, taxes included, is rounded half up, once; the
-discount is the difference. An order's amount is the sum of what was rounded.
+Orders are taken as they were placed, in their first version: an edit makes another one. Medusa rounds nothing. What a
+line costs before and after its discount, taxes included, is rounded half up, once; the discount is the difference. An
+order's amount is the sum of what was rounded.
 """
 
 from collections import defaultdict
@@ -30,11 +31,11 @@ ORDERS = """
 LINES = """
     SELECT o.id AS order_id, l.id, l.variant_id, i.quantity, COALESCE(i.unit_price, l.unit_price) AS price,
            l.is_tax_inclusive AS inclusive
-    FROM "order" o JOIN order_item i ON i.order_id = o.id AND i.version = o.version AND i.deleted_at IS NULL
+    FROM "order" o JOIN order_item i ON i.order_id = o.id AND i.version = 1 AND i.deleted_at IS NULL
     JOIN order_line_item l ON l.id = i.item_id AND l.deleted_at IS NULL"""
 SHIPPING = """
     SELECT o.id AS order_id, m.id, m.name, m.amount AS price, 1 AS quantity, m.is_tax_inclusive AS inclusive
-    FROM "order" o JOIN order_shipping s ON s.order_id = o.id AND s.version = o.version AND s.deleted_at IS NULL
+    FROM "order" o JOIN order_shipping s ON s.order_id = o.id AND s.version = 1 AND s.deleted_at IS NULL
     JOIN order_shipping_method m ON m.id = s.shipping_method_id AND m.deleted_at IS NULL
     WHERE COALESCE(s.return_id, s.claim_id, s.exchange_id) IS NULL"""
 RATES = """
@@ -43,7 +44,7 @@ RATES = """
 DISCOUNTS = """
     SELECT a.item_id AS of, a.amount, a.is_tax_inclusive AS inclusive
     FROM order_line_item_adjustment a JOIN order_item i ON i.item_id = a.item_id
-    JOIN "order" o ON o.id = i.order_id AND i.version = o.version AND a.version = o.version
+    JOIN "order" o ON o.id = i.order_id AND i.version = 1 AND a.version = 1
     WHERE a.deleted_at IS NULL AND i.deleted_at IS NULL
     UNION ALL SELECT shipping_method_id, amount, false FROM order_shipping_method_adjustment WHERE deleted_at IS NULL"""
 ADDRESSES = "SELECT * FROM order_address WHERE deleted_at IS NULL"

@@ -24,6 +24,10 @@ READING = (CANCEL, ITEMS, ASK)  # they read a window, as FETCH does
 SOON = timedelta(seconds=1)  # a window's end is not part of it
 
 
+class BrokenOffError(Exception):
+    """The story can't go on; the text says why."""
+
+
 @dataclass
 class Part:
     """One channel's part: who acts there, and what should have become of the units and requests they touched."""
@@ -175,7 +179,11 @@ class Story:
         return Call(flow, part.channel.name, conf or {})
 
     def _run(self, calls: Sequence[Call]) -> None:
-        self.runs += self.follower.run(calls, self._work)
+        """Raises BrokenOffError where one of them is red: what would follow builds on it."""
+        done = self.follower.run(calls, self._work)
+        self.runs += done
+        if red := [run.call.dag_id for run in done if not run.is_green]:
+            raise BrokenOffError(f"{', '.join(red)}: red, so the story ends here")
 
 
 def _window(start: datetime, end: datetime) -> Json:
