@@ -427,6 +427,24 @@ def test_a_request_is_read_again_by_its_key_while_it_waits():
     assert medusa.run(GetCancellationRequests, "get_by_key", "return_unknown:x|y/1") is None
 
 
+@pytest.mark.parametrize("broken", ["order_id", "items"])
+def test_a_return_that_can_not_be_read_is_a_bad_record_and_stops_no_other(broken):
+    found = recorded("returns")
+    good, order = found["returns"][1], found["order"]
+    bad = good | {"id": "return_bad", "order_id": "order_other"} | {broken: None}
+    medusa = Answers(
+        ("GET", "/admin/returns", lambda query, sent: page_of([good, bad], query)),
+        ("GET", f"/admin/orders/{order['id']}", {"order": order}),
+        ("GET", "/admin/orders/order_other", {"order": order | {"id": "order_other"}}),
+    )
+    command = connector().command(GetCancellationRequests)
+    *others, unreadable = medusa.read(GetCancellationRequests, CENTURY)
+    assert [command.normalize_response(one).order_item for one in others] == [f"{found['line']}/{n}" for n in (2, 1)]
+    assert unreadable["remote_id"].startswith("return_bad:")
+    with pytest.raises(RecordError):
+        command.normalize_response(unreadable)
+
+
 def test_returns_of_other_sales_channels_are_not_ours():
     assert returns_of(recorded("returns")).read(GetCancellationRequests, CENTURY, sales_channels=["sc_other"]) == []
 

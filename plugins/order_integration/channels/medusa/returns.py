@@ -17,7 +17,7 @@ from order_integration.channels.medusa.reading import (
 from order_integration.channels.medusa.shape import shaped_like
 from order_integration.channels.medusa.units import STATE, number_of, parcels, quantity, unit_id
 from order_integration.dto import CancellationRequestDto, CancellationType
-from order_integration.errors import ContractError, RecordError
+from order_integration.errors import RecordError
 from order_integration.transport import HttpSession
 
 REQUESTED, OPEN = "requested", "open"  # a shop can open a return and request it later
@@ -85,7 +85,7 @@ class MedusaGetCancellationRequests(GetCancellationRequests):
     async def _units(self, return_: Record) -> list[Record]:
         order = await one(self.http, "orders", str(return_["order_id"]), {"fields": STATE})
         if order is None:
-            raise ContractError("Medusa has a return of an order that it does not know", of=return_["id"])
+            return _unreadable(return_, "Medusa has a return of an order that it does not know")
         channels = self.settings.sales_channels
         if channels and order["sales_channel_id"] not in channels:
             return []
@@ -93,13 +93,13 @@ class MedusaGetCancellationRequests(GetCancellationRequests):
         try:
             with shaped_like("a return"):
                 taken = units_of_returns(order, siblings)
+                return [
+                    _record(return_, item, unit, "" if unit else "more units than the order has")
+                    for item in return_["items"]
+                    for unit in taken[str(item["id"])]
+                ]
         except RecordError as error:
-            return [_record(return_, item, "", error.sentence) for item in return_["items"]]
-        return [
-            _record(return_, item, unit, "" if unit else "more units than the order has")
-            for item in return_["items"]
-            for unit in taken[str(item["id"])]
-        ]
+            return _unreadable(return_, error.sentence)
 
 
 async def returns_of(http: HttpSession, order: str) -> list[Record]:
@@ -141,6 +141,11 @@ def _made(return_: Record) -> datetime:
 def _is_alive(return_: Record, made: datetime) -> bool:
     canceled = moment(return_, "canceled_at")
     return canceled is None or canceled > made
+
+
+def _unreadable(return_: Record, problem: str) -> list[Record]:
+    """A bad record for each item: it stops no other return."""
+    return [_record(return_, item, "", problem) for item in return_.get("items") or [{"id": "unknown"}]]
 
 
 def _record(return_: Record, item: Record, unit: str, problem: str) -> Record:
