@@ -12,6 +12,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
     <staging>/links/<channel>/<flow>/<run>….json         links that have to be written
     <staging>/begun/<channel>/<flow>/<key>.json          writes that may have been carried out, one file a key
+    <staging>/made/<channel>/<flow>/<pk>.json            which key an object was made of
     <staging>/said/<channel>/<flow>/<key>.json           what the channel said last of an object, one file a key
 """
 
@@ -313,6 +314,18 @@ class Begun:
         """The outcome is staged, or it is sure that nothing was written."""
         self.staging.remove(self._path(key))
 
+    def made(self, key: str, pk: int) -> None:
+        """Keep what was made of a key, for a time (DAG `housekeeping`): nothing in Omnitron says it.
+
+        One file an object, so that only those that are asked for are ever read.
+        """
+        self.staging.write(self._made(pk), dumps({"key": key_digest(key)}).encode())
+
+    def made_of(self, pk: int) -> str:
+        """The digest of the key that an object was made of; empty where nobody knows (any more)."""
+        content = self.staging.read(self._made(pk))
+        return str(loads(content)["key"]) if content else ""
+
     def all(self) -> list[Row]:
         """All notes, by whichever run."""
         found = (self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder))
@@ -320,6 +333,9 @@ class Begun:
 
     def _path(self, key: str) -> str:
         return f"{self._folder}/{key_digest(key)}.json"
+
+    def _made(self, pk: int) -> str:
+        return f"made/{self.channel}/{self.flow}/{pk}.json"
 
     @property
     def _folder(self) -> str:

@@ -295,6 +295,42 @@ def test_a_try_does_not_take_what_an_earlier_one_made_of_another_unit(sharing: S
     assert requested(back_office) == Counter(pks(back_office, "2-1/1")[:2])
 
 
+def test_a_unit_that_is_read_alone_does_not_take_another_one_s_request(sharing: Steps, back_office: BackOffice) -> None:
+    asked(request("R", "2-1/1", key="R|2-1/1|0"))
+    sharing.run()
+    asked(request("R", "2-1/1", key="R|2-1/1|1"))
+
+    assert results(sharing.run()) == {"created": 1}
+    assert requested(back_office) == Counter(pks(back_office, "2-1/1")[:2])
+    assert results(sharing.run()) == {"already_there": 1}
+
+
+def test_a_unit_that_was_parked_does_not_take_the_request_of_one_that_was_not(
+    sharing: Steps, back_office: BackOffice
+) -> None:
+    asked(*(request("R", "2-1/1", key=f"R|2-1/1|{unit}") for unit in range(2)))
+    back_office.fault(*POST, "cut_before", skip=1)
+    assert results(sharing.run()) == {"created": 1, "parked": 1}
+    asked()
+
+    assert results(sharing.run()) == {"created": 1}
+    assert requested(back_office) == Counter(pks(back_office, "2-1/1")[:2])
+    assert begun(sharing).all() == []
+
+
+def test_a_request_that_somebody_linked_by_hand_is_one_unit_s_from_then_on(
+    sharing: Steps, back_office: BackOffice
+) -> None:
+    body = {"channel_id": 1, "content_type": "cancellationrequest", "remote_id": "R"}
+    body["object_id"] = by_hand(back_office, "2-1/1")
+    back_office.post("/api/v1/channel/1/integration_actions/", json=body).raise_for_status()
+    asked(request("R", "2-1/1", key="R|2-1/1|0"))
+    assert results(sharing.run()) == {"already_there": 1}
+    asked(request("R", "2-1/1", key="R|2-1/1|1"))
+
+    assert results(sharing.run()) == {"created": 1}
+
+
 def test_two_records_of_one_request_and_one_unit_make_one_request(steps: Steps, back_office: BackOffice) -> None:
     asked(*(request("R", UNITS[0], key=f"R|{number}") for number in range(2)))
 

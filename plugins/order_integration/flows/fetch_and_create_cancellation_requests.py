@@ -72,7 +72,6 @@ class _Known:
     owed: Link | None = None  # what has to be linked yet
     key: str = ""  # its digest
     by_this_run: bool = False
-    is_taken: bool = False  # by a record of this task
 
     @property
     def order_item(self) -> int:
@@ -156,22 +155,32 @@ class _Desk:
 
     def _known_of(self, item: Item, units: list[int]) -> _Known | None:
         """The record's own request. Records with one id for units that share theirs take one each."""
-        mine, is_shared = key_digest(item.key), len(units) > 1
+        mine = key_digest(item.key)
         found = [
             known
             for known in self.known
             if known.remote_id == item.dto.remote_id
             and known.order_item in units
-            and not (is_shared and (known.is_taken or known.key not in {"", mine}))
+            and (len(units) == 1 or self._key_of(known) in {"", mine})
         ]
         return min(found, key=lambda known: (known.key != mine, id_of(known.row)), default=None)
 
+    def _key_of(self, known: _Known) -> str:
+        known.key = known.key or self.begun.made_of(id_of(known.row))
+        return known.key
+
+    def _keep(self, item: Item, pk: int) -> None:
+        """Of units with one id, this one's request is the record's from now on, whichever is read alone next time."""
+        if len(self.units[item.dto.order_item]) > 1:
+            self.begun.made(item.key, pk)
+
     def _there(self, item: Item, known: _Known) -> Outcome:
-        known.is_taken = True
+        by_this_run = known.by_this_run and known.key in {"", key_digest(item.key)}
+        if not known.key:
+            self._keep(item, id_of(known.row))
         self.begun.end(item.key)
         if known.owed is None:
             return Outcome(item.key, item.already_there)
-        by_this_run = known.by_this_run and known.key in {"", key_digest(item.key)}
         return Outcome(item.key, Result.CREATED if by_this_run else Result.ALREADY_THERE, links=(known.owed,))
 
     async def _found_again(self, begun: Row) -> Row | None:
@@ -239,6 +248,7 @@ class _Desk:
         """The link is owed before the note goes: whatever happens now, the request is known."""
         link = link_of(row, item.dto.remote_id, version)
         key = key_digest(item.key)
+        self._keep(item, link.pk)
         self.owed.owe(f"{self._run}{OF_RECORD}{key}", [asdict(link)])
         self.claimed.add(link.pk)
         self.known.append(_Known(row, link.remote_id, link, key, by_this_run))
