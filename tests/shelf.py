@@ -123,6 +123,16 @@ class AskedShelf(NewsShelf):
     commands = (ShelfGetOrders, AskedGetUpdatedOrderItems, ShelfGetCancellationRequests)
 
 
+class SharedShelf(NewsShelf):
+    """`connector: tests.shelf:SharedShelf`. Notes how many tasks share the request rate, each time it is made."""
+
+    shares: ClassVar[list[int]] = []
+
+    def __init__(self, *known: Any, share: int = 1) -> None:
+        super().__init__(*known, share=share)
+        self.shares.append(share)
+
+
 def news(remote_id: str, *, minutes: int = 0, key: str = "", **own: Any) -> Record:
     """News of an item, `minutes` after noon; `modified_at` only where it is said."""
     moment = (NOON + timedelta(minutes=minutes)).isoformat()

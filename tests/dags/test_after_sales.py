@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import BackOffice
 from tests.dags.conftest import ROOT
 from tests.dags.runs import at_once, start
-from tests.shelf import NewsShelf, item, news, order, request
+from tests.shelf import NewsShelf, SharedShelf, item, news, order, request
 
 pytestmark = pytest.mark.airflow
 
@@ -51,6 +51,21 @@ def test_news_of_items_arrive_and_a_second_run_finds_nothing_to_do(
     assert (second.table()["unchanged"], second.table()["parked"]) == (1, 1)
     assert sorted(row["status"] for row in back_office.rows("order_items")) == ["400", "550"]
     assert "Ayşe" not in json.dumps([first.xcoms(), first.rendered()], ensure_ascii=False, default=str)
+
+
+@pytest.mark.parametrize(("flow", "shares"), [(UPDATES, {1}), (REQUESTS, {1}), ("fetch_orders", {1, 3})])
+def test_a_push_task_that_is_the_only_one_has_the_whole_request_rate(
+    dag: Any, arrived: None, configure: Any, flow: str, shares: set[int]
+) -> None:
+    configure(connector="tests.shelf:SharedShelf")
+    NewsShelf.orders[:] = [order("1", items=[item("1"), item("1", unit=2)], amount="110.00")]
+    NewsShelf.items[:] = [news("1-1/1", status="550")]
+    NewsShelf.requests[:] = [request("R", "1-1/1")]
+    SharedShelf.shares.clear()
+
+    assert start(dag(flow), conf=DAY).state == "success"
+
+    assert set(SharedShelf.shares) == shares
 
 
 def test_requests_arrive_once_and_what_shoppers_write_stays_out_of_airflow(

@@ -119,7 +119,8 @@ class Push(FlowOperator):
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
-        spec, share = spec_of(self.flow), channel.limits.push_tasks
+        spec = spec_of(self.flow)
+        share = 1 if spec.one_chunk else channel.limits.push_tasks
         async with (
             OmnitronHook(channel.omnitron_connection).channel(channel, share=share) as omnitron,
             ChannelHook(channel).get_conn(share=share) as connector,
