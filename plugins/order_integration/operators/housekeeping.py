@@ -10,14 +10,22 @@ from order_integration.operators.base import now, staging
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-STAGING_KEPT = timedelta(days=7)  # so that a run of last week can still be cleared from any of its tasks
+KEPT = {
+    "runs": timedelta(days=7),  # so that a run of last week can still be cleared from any of its tasks
+    "said": timedelta(days=60),  # an order is delivered by then, or came back: nobody corrects it any more
+    "made": timedelta(days=60),  # which record a request was made of: by then it is answered
+}
 
 
 class PurgeStaging(BaseOperator):
-    """Remove what runs staged more than a week ago. Quarantine, parked records and open batch requests stay."""
+    """Remove what runs staged more than a week ago, and what a channel said of items two months ago.
+
+    Quarantine, parked records and open batch requests stay.
+    """
 
     def execute(self, context: "Context") -> int:  # noqa: ARG002
         """Returns the number of files removed."""
-        removed = staging().purge("runs", now() - STAGING_KEPT)
-        self.log.info("%d staged files were older than %d days", removed, STAGING_KEPT.days)
-        return removed
+        removed = {folder: staging().purge(folder, now() - kept) for folder, kept in KEPT.items()}
+        for folder, kept in KEPT.items():
+            self.log.info("%d files of %s were older than %d days", removed[folder], folder, kept.days)
+        return sum(removed.values())
