@@ -18,7 +18,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
 Row = dict[str, Any]
 
 TOLD = "told"  # in an object that waits: its report is written
+STILL_OWED = "still"  # the file of links that a settle could not write, beside those of its fellows
 KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits
 
 
@@ -191,7 +192,7 @@ class Waiting:
         return loads(content) if content else None
 
     def put(self, key: str, row: Row, *, run: str, now: str) -> Row:
-        """Keep or renew a key's object, and return it; `first_run` brought it here, or brought a reason that is news."""
+        """Keep or renew a key's object, and return it; `first_run` brought it here, or a reason that is news."""
         known = self.get(key)
         is_known = known is not None and known["state"] == "open"
         if known and self.other_reason_is_news:
@@ -278,10 +279,12 @@ class OwedLinks:
         found = {name: self.staging.read(f"{self._folder}/{name}") for name in self.staging.names(self._folder)}
         return {name: loads(content) for name, content in found.items() if content}
 
-    def written(self, names: Iterable[str]) -> None:
-        """What these files say is written; what was owed meanwhile stays."""
+    def written(self, names: Iterable[str], *, but: Sequence[Row] = ()) -> None:
+        """What these files say is written, but for some links; what was owed meanwhile stays."""
+        self.owe(STILL_OWED, list(but))
         for name in names:
-            self.staging.remove(f"{self._folder}/{name}")
+            if not (but and name == f"{STILL_OWED}.json"):
+                self.staging.remove(f"{self._folder}/{name}")
 
     @property
     def _folder(self) -> str:

@@ -151,10 +151,10 @@ class Actions:
         self.refused: int | None = None
         self.under_way = self.most = 0
 
-    def write(self, *links: Link) -> None:
-        async def story(url: str) -> None:
+    def write(self, *links: Link) -> dict[Link, RefusedError]:
+        async def story(url: str) -> dict[Link, RefusedError]:
             async with HttpSession(f"{url}/", limits=Limits(tries=1, in_flight=4, requests_per_second=1e4)) as http:
-                await IntegrationActions(Omnitron(http, 1)).write(links)
+                return await IntegrationActions(Omnitron(http, 1)).write(links)
 
         path = "/channel/1/integration_actions/"
         routes = [
@@ -163,7 +163,7 @@ class Actions:
             Route(f"{path}{{pk}}/", self._keep, methods=["PATCH"]),
         ]
         with running(Starlette(routes=routes)) as url:
-            asyncio.run(story(url))
+            return asyncio.run(story(url))
 
     async def _list(self, request: Request) -> Response:
         self.calls.append("GET")
@@ -214,7 +214,8 @@ def test_one_link_that_is_refused_stops_no_other() -> None:
     server = Actions()
     server.refused = 1
 
-    with pytest.raises(RefusedError):
-        server.write(*(Link("order", pk, "new", "2026-01-05") for pk in range(1, 10)))
+    refused = server.write(*(Link("order", pk, "new", "2026-01-05") for pk in range(1, 10)))
+
+    assert [(link.pk, error.status) for link, error in refused.items()] == [(1, 400)]
     assert server.calls.count("POST") == 9
     assert server.under_way == 0

@@ -23,6 +23,7 @@ from order_integration.omnitron.reports import Reports, report_on_batch
 from order_integration.staging import TOLD, OpenBatches, OwedLinks, Waiting, key_digest, moment_of
 
 OBJECTS_PER_BATCH = 500  # of one commit
+REFUSED_AT_MOST = 20  # links that are looked for one by one; where more are refused, it is not the links
 
 PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may wait for ever
 NOT_FOUND = 404
@@ -66,7 +67,8 @@ async def settle(books: Books, settlement: Settlement, balance: Balance) -> None
     """Keep what waits, link, report, count. `balance` comes with rows, duplicates and distinct filled in.
 
     What has to survive is in staging before the first call to Omnitron, which may be down or locked for hours.
-    Raises LockedError while another batch request is in the way, RetriableError while Omnitron does not answer.
+    Raises LockedError while another batch request is in the way, RetriableError while Omnitron does not answer, and in
+    the end RefusedError where it refuses a link though its object is there.
     """
     books.owed.owe(
         f"{books.run}-settle-{books.owner['try']}",
@@ -79,10 +81,12 @@ async def settle(books: Books, settlement: Settlement, balance: Balance) -> None
     owed = books.owed.all()
     done = await _link(books, batches, _once(Link(**row) for rows in owed.values() for row in rows))
     balance.links_refused = len(done.refused)
-    books.owed.written(owed)
+    books.owed.written(owed, but=[asdict(link) for link in done.kept])
     untold += [outcome for outcome in settlement.outcomes if outcome.cuts]
     if untold or done.refused:
         await _report(books, batches, done, untold)
+    if done.error:
+        raise done.error
 
 
 async def end_left_over(books: Books, batches: BatchRequests) -> None:
@@ -109,14 +113,16 @@ def _once(links: Iterable[Link]) -> list[Link]:
 
 @dataclass
 class _Linked:
-    """The last batch request, for the reports, and the links that Omnitron refused."""
+    """The last batch request, for the reports, and the links that Omnitron refused, with the first refusal."""
 
     batch: Batch | None = None
-    refused: list[Link] = field(default_factory=list)
+    refused: list[Link] = field(default_factory=list)  # for good: the object is gone
+    kept: list[Link] = field(default_factory=list)  # still owed: the object is there
+    error: RefusedError | None = None
 
 
 async def _link(books: Books, batches: BatchRequests, links: list[Link]) -> _Linked:
-    """Commit all links. One that Omnitron refuses because its object is gone is found and left out."""
+    """Commit all links. One that Omnitron refuses is found, and stops no other."""
     done = _Linked()
     for some in slices(links, OBJECTS_PER_BATCH):
         await _link_some(books, batches, some, done)
@@ -130,18 +136,34 @@ async def _link_some(books: Books, batches: BatchRequests, some: list[Link], don
         if not (books.link_beside_open_jobs and is_for_long(error)):
             raise
         log.info("%s: writing %d links one by one", error, len(some))
-        await IntegrationActions(books.omnitron).write(some)
+        for link, refusal in (await IntegrationActions(books.omnitron).write(some)).items():
+            await _refused(books, link, refusal, done)
     except RefusedError as error:
         if error.ids.get("method") != "PATCH":  # not the links were refused, but the batch request
             raise
         if len(some) == 1:
-            if await exists(books.omnitron, some[0].content_type, some[0].pk):
-                raise  # the object is there: it is not this link's fault, and it stays owed
-            log.warning("Omnitron refuses the link of %s %d: %s", some[0].content_type, some[0].pk, error)
-            done.refused += some
-            return
+            return await _refused(books, some[0], error, done)
+        if len(done.kept) >= REFUSED_AT_MOST:
+            done.kept += some
+            return None
         for half in (some[: len(some) // 2], some[len(some) // 2 :]):
             await _link_some(books, batches, half, done)
+    return None
+
+
+async def _refused(books: Books, link: Link, error: RefusedError, done: _Linked) -> None:
+    """Without its object a link is given up and reported. Else it may pass another time, and the run says so."""
+    log.warning("Omnitron refuses the link of %s %d: %s", link.content_type, link.pk, error)
+    if not await exists(books.omnitron, link.content_type, link.pk):
+        done.refused.append(link)
+        return
+    done.kept.append(link)
+    done.error = done.error or RefusedError(
+        f"Omnitron refuses to link its {link.content_type} {link.pk}, which stays owed; the log names all",
+        status=error.status,
+        body=error.body,
+        **{name: value for name, value in error.ids.items() if name != "status"},
+    )
 
 
 async def _link_in_batch(books: Books, batches: BatchRequests, links: Sequence[Link]) -> Batch:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from order_integration.errors import RefusedError
 from order_integration.omnitron.client import Omnitron, Row, id_of, in_lists
 
 T = TypeVar("T")
@@ -65,15 +66,16 @@ class IntegrationActions:
             found[int(row["object_id"])].append(row)
         return found
 
-    async def write(self, links: Iterable[Link]) -> None:
+    async def write(self, links: Iterable[Link]) -> dict[Link, RefusedError]:
         """Links without a batch request: for when an asynchronous one holds the lock for hours.
 
         An action that is there already gets the remote id, if it has another one. Where one link fails, the others
-        are written all the same, and the first error is raised.
+        are written all the same; those that Omnitron refuses are returned, the first other error is raised.
         """
         wanted = {(link.content_type, link.pk): link for link in links}
         known = await self._by_object(wanted)
-        await _all(self._write(link, known.get(key)) for key, link in wanted.items())
+        done = await _all(self._write(link, known.get(key)) for key, link in wanted.items())
+        return {link: error for link, error in done if error}
 
     async def missing(self, links: Iterable[Link]) -> list[Link]:
         """Those whose objects have no action with this remote id. The others keep theirs, with its version_date."""
@@ -98,7 +100,7 @@ class IntegrationActions:
             sure=lambda row: str(row.get("object_id")) in asked and _model(row) == content_type,
         )
 
-    async def _write(self, link: Link, known: Row | None) -> None:
+    async def _write(self, link: Link, known: Row | None) -> tuple[Link, RefusedError | None]:
         path = self._omnitron.at("integration_actions/")
         body = {
             "channel_id": self._omnitron.channel_id,
@@ -107,10 +109,14 @@ class IntegrationActions:
             "remote_id": link.remote_id,
             "version_date": link.version_date,
         }
-        if known is None:
-            await self._omnitron.http.call("POST", path, body=body, repeatable=False)
-        elif known.get("remote_id") != link.remote_id:
-            await self._omnitron.http.call("PATCH", f"{path}{id_of(known)}/", body=body, repeatable=True)
+        try:
+            if known is None:
+                await self._omnitron.http.call("POST", path, body=body, repeatable=False)
+            elif known.get("remote_id") != link.remote_id:
+                await self._omnitron.http.call("PATCH", f"{path}{id_of(known)}/", body=body, repeatable=True)
+        except RefusedError as error:
+            return link, error
+        return link, None
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
