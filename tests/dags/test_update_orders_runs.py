@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,28 @@ def test_a_sweep_ends_what_a_run_that_was_removed_left_open(
     sweep = start(outbound_dags["check_orders"])
 
     assert (sweep.state, said(sweep, "sweep")) == ("success", {"failed": 1})
+    assert nothing_is_open(back_office)
+
+
+def test_a_sweep_without_a_connection_to_the_channel_ends_what_needs_none(
+    outbound_dags: Any, outbound: OutboundSteps, back_office: BackOffice, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    outbound.board.rule(answers="feeds")
+    outbound.sent(run="gone")
+    orphan = back_office.post("/api/v1/channel/1/batch_requests/", json={"channel": 1}).json()["pk"]
+    owner = {"dag": "update_orders__shelf", "run": "update_orders__shelf/manual__gone", "task": "send"}
+    outbound.batches().register(orphan, owner)
+    monkeypatch.delenv("AIRFLOW_CONN_SHELF")
+
+    sweep = start(outbound_dags["check_orders"])
+
+    assert (sweep.state, said(sweep, "sweep")) == ("failed", {"failed": 1, "unchecked": 1})
+    assert "connection" in capfd.readouterr().out
+    outbound.configure(feed_deadline="1s")  # type: ignore[attr-defined]
+    time.sleep(1)
+    sweep = start(outbound_dags["check_orders"])
+    assert said(sweep, "sweep") == {"fail": 1}
     assert nothing_is_open(back_office)
 
 

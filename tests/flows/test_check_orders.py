@@ -197,9 +197,17 @@ def test_a_job_that_the_channel_forgot_ends_at_the_deadline(make: Make, back_off
     assert outbound.run("next").states() == {"1": "succeeded"}  # sent anew
 
 
-@pytest.mark.parametrize("check", ["retriable", "slip", "other"])
+@pytest.mark.parametrize(
+    ("check", "said_of_it"),
+    [
+        ("retriable", "RetriableError"),
+        ("slip", "KeyError"),
+        ("other", "OSError"),
+        ("setting", "takes no key of ours any more"),
+    ],
+)
 def test_behind_the_deadline_no_error_of_the_channel_keeps_a_job_open(
-    make: Make, back_office: BackOffice, check: str
+    make: Make, back_office: BackOffice, caplog: pytest.LogCaptureFixture, check: str, said_of_it: str
 ) -> None:
     outbound = make("1")
     said = outbound.sent()
@@ -210,6 +218,8 @@ def test_behind_the_deadline_no_error_of_the_channel_keeps_a_job_open(
 
     assert checked is not None
     assert statuses(back_office)[-1] == "fail"
+    assert f"the channel gave no verdict: {said_of_it}" in caplog.text.replace("the shelf ", "")
+    assert "buyer@" not in caplog.text
 
 
 def test_a_channel_that_does_not_answer_has_not_decided(make: Make, back_office: BackOffice) -> None:

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from order_integration.channels.commands import CheckOrders, Connector
+from order_integration.channels.commands import ChannelCommand, CheckOrders
 from order_integration.dto import FailedReasonType, FeedState, FeedVerdict
 from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
 from order_integration.flows.answers import told, unanswered
@@ -28,6 +28,25 @@ CHECKED = "checked"  # in a registration: the folder of whoever is about to end 
 
 log = logging.getLogger(__name__)
 Verdicts = dict[str, FeedVerdict]
+C = TypeVar("C", bound=ChannelCommand)
+
+
+class Commands(Protocol):
+    """All that is needed of a connector."""
+
+    def command(self, kind: type[C]) -> C:
+        """The command of a kind."""
+
+
+@dataclass(frozen=True)
+class Unopened:
+    """In place of a connector that can't be opened: whoever needs it hears why. What needs no channel goes on."""
+
+    error: Exception
+
+    def command(self, kind: type[C]) -> C:  # noqa: ARG002
+        """There is none."""
+        raise self.error
 
 
 @dataclass(frozen=True)
@@ -40,7 +59,7 @@ class Checked:
     trouble: str = ""
 
 
-async def check(sending: Sending, connector: Connector, pk: int, deadline: datetime | None) -> Checked | None:
+async def check(sending: Sending, connector: Commands, pk: int, deadline: datetime | None) -> Checked | None:
     """Ask the channel, and end the batch request if it has decided, or the deadline has passed. None: not yet.
 
     Raises ContractError where there is no such batch request, or it was never handed over.
@@ -69,23 +88,22 @@ def feeds_of(batch: BatchState, notes: Iterable[Note]) -> list[str]:
     return list(dict.fromkeys([*batch.feed_ids, *(feed_id for note in notes for feed_id in note.feed_ids)]))
 
 
-async def verdicts_on(connector: Connector, feed_ids: Sequence[str]) -> Verdicts:
+async def verdicts_on(connector: Commands, feed_ids: Sequence[str]) -> Verdicts:
     """The channel's verdict on each feed; it does not know those that it says nothing about."""
     command = connector.command(CheckOrders)  # type: ignore[type-abstract]
     said = {verdict.feed_id: verdict for verdict in await command.run(list(feed_ids))} if feed_ids else {}
     return {one: said.get(one) or FeedVerdict(feed_id=one, state=FeedState.UNKNOWN) for one in feed_ids}
 
 
-async def _asked(connector: Connector, feed_ids: Sequence[str], *, is_late: bool) -> Verdicts:
-    """A channel that does not answer has not decided; behind the deadline, whatever it raises ends no wait."""
+async def _asked(connector: Commands, feed_ids: Sequence[str], *, is_late: bool) -> Verdicts:
+    """A channel that does not answer has not decided; behind the deadline, whatever it raises prolongs no wait."""
     try:
         return await verdicts_on(connector, feed_ids)
-    except ConfigurationError:
-        raise
     except Exception as error:  # whatever a connector raises; its text may hold a person's data
         if not is_late and not isinstance(error, RetriableError):
             raise
-        log.warning("the channel gave no verdict: %s", type(error).__name__)
+        said = error if isinstance(error, ConfigurationError) else type(error).__name__
+        log.warning("the channel gave no verdict: %s", said)
         return {one: FeedVerdict(feed_id=one, state=FeedState.UNKNOWN) for one in feed_ids}
 
 

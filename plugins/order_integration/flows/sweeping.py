@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from order_integration.channels.commands import Connector
 from order_integration.dto import FeedState
 from order_integration.errors import IntegrationError
 from order_integration.exact_json import dumps, loads
-from order_integration.flows.check_orders import CHECKED, Checked, check, verdicts_on
+from order_integration.flows.check_orders import CHECKED, Checked, Commands, check, verdicts_on
 from order_integration.flows.outbound import Sending
 from order_integration.flows.outbound_settling import report, report_batch
 from order_integration.flows.submissions import Notes
@@ -46,7 +45,7 @@ class Swept:
     troubles: list[str] = field(default_factory=list)
 
 
-async def sweep(sending: Sending, connector: Connector, is_over: IsOver) -> Swept:
+async def sweep(sending: Sending, connector: Commands, is_over: IsOver) -> Swept:
     """Look at every open batch request of the channel. One that can't be checked stops no other."""
     swept = Swept()
     # First Omnitron's list, then ours: what is opened in between is then in both or in neither.
@@ -91,7 +90,7 @@ async def _guarded(swept: Swept, pk: int, work: Any) -> None:
         swept.troubles.append(trouble)
 
 
-async def _of_ours(sending: Sending, connector: Connector, owner: Row, is_over: IsOver) -> tuple[str, str]:
+async def _of_ours(sending: Sending, connector: Commands, owner: Row, is_over: IsOver) -> tuple[str, str]:
     pk = int(owner["pk"])
     if not is_over(owner):
         return "alive", ""
@@ -116,7 +115,7 @@ async def _told_end(sending: Sending, checked: Checked | None) -> tuple[str, str
     return checked.status.value, checked.trouble
 
 
-async def _of_others(sending: Sending, connector: Connector, batch: BatchState, memory: "_Told") -> tuple[str, str]:
+async def _of_others(sending: Sending, connector: Commands, batch: BatchState, memory: "_Told") -> tuple[str, str]:
     now = await sending.requests.read(batch.pk)  # it may have ended since the list was read
     if now is None or now.is_over:
         return "over", ""

@@ -1,6 +1,8 @@
 """The DAG `check_orders`: batch requests that nobody looks after any more."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -12,6 +14,8 @@ from order_integration.staging import OpenBatches
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from order_integration.flows.check_orders import Commands
+
 ALIVE = ["queued", "running"]  # states of a run that will look after its batch requests itself
 
 
@@ -22,7 +26,6 @@ class Sweep(FlowOperator):
         """Returns counts."""
         from order_integration.flows.outbound import Sending  # noqa: PLC0415
         from order_integration.flows.sweeping import ORDER, sweep  # noqa: PLC0415
-        from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
 
         ti = context["ti"]
@@ -35,7 +38,7 @@ class Sweep(FlowOperator):
             return not ti.get_dr_count(owner["dag"], run_ids=[run_id], states=ALIVE)
 
         async with (
-            ChannelHook(channel).get_conn() as connector,
+            _connector(channel) as connector,
             OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron,
         ):
             sending = Sending(omnitron, self.flow, channel, ORDER, batches, folder, owner, now())
@@ -46,3 +49,18 @@ class Sweep(FlowOperator):
             ti.xcom_push(key="return_value", value=counts)
             raise AirflowFailException("; ".join(swept.troubles)[:2000])
         return counts
+
+
+@asynccontextmanager
+async def _connector(channel: ChannelConfig) -> AsyncIterator["Commands"]:
+    """The channel's; a wrong connection or connector is said by each batch request that needs it."""
+    from order_integration.flows.check_orders import Unopened  # noqa: PLC0415
+    from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
+
+    async with AsyncExitStack() as undo:
+        connector: Commands
+        try:
+            connector = await undo.enter_async_context(ChannelHook(channel).get_conn())
+        except Exception as error:  # noqa: BLE001 - it is raised where the connector is needed
+            connector = Unopened(error)
+        yield connector
