@@ -4,14 +4,16 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from order_integration.channels.commands import Record
 from order_integration.errors import ConfigurationError, RetriableError
+from order_integration.flows.outcomes import Outcome
 from order_integration.omnitron.cancellation_requests import Wanted
 from order_integration.staging import Begun, key_digest
 from tests.conftest import BackOffice
@@ -27,9 +29,9 @@ from tests.flows.after_sales import (
     steps_of,
     writes,
 )
-from tests.flows.steps import DAY, Hasty, Steps, results
+from tests.flows.steps import DAY, Hasty, Steps, config, results
 from tests.flows.test_killed import PROCESSES, fork_server, is_no_end_of_a_call_that_hangs
-from tests.shelf import NewsShelf, item, request
+from tests.shelf import NewsShelf, ShelfGetCancellationRequests, ShelfGetOrders, item, request
 
 __all__ = ["fork_server"]
 
@@ -55,6 +57,24 @@ def sharing(steps: Steps) -> Steps:
     """An order of three units with one id."""
     arrive(steps, order("2", [item("2"), item("2"), item("2")]))
     return steps
+
+
+class AskedGetCancellationRequests(ShelfGetCancellationRequests):
+    """It can be asked for one request."""
+
+    async def get_by_key(self, key: str) -> Record | None:
+        return next((row for row in NewsShelf.requests if row["id"] == key), None)
+
+
+class AskedShelf(NewsShelf):
+    """A channel that says whether a request is still there."""
+
+    commands = (ShelfGetOrders, AskedGetCancellationRequests)
+
+
+@pytest.fixture
+def asking(steps: Steps) -> Steps:
+    return replace(steps, channel=config(connector=f"{__name__}:AskedShelf"))
 
 
 def asked(*rows: dict[str, Any]) -> None:
@@ -549,6 +569,48 @@ def test_a_refusal_after_a_lost_answer_does_not_forget_it(steps: Steps, back_off
 
     assert results(steps.run()) == {"quarantined": 1}
     assert len(begun(steps).all()) == 1
+
+
+# Later tries: what the channel says by then ---------------------------------------------------------------------------
+
+
+def later_try(steps: Steps, office: BackOffice, kind: str, *now: dict[str, Any]) -> Outcome:
+    """The first try's answer is lost; `now`: what the channel has when the second one comes."""
+    asked(request("R", UNITS[0]))
+    chunks, _ = asyncio.run(steps.staged(DAY, "run"))
+    office.fault(*POST, kind)
+    office.fault("GET", "/cancellation_requests/$", "status", status=503, times=4)
+    asyncio.run(steps.push(chunks, 0, "run", last_try=False))
+    office.delete("/admin/faults")
+    asked(*now)
+    pushed = asyncio.run(steps.push(chunks, 0, "run"))
+    asyncio.run(steps.settle(chunks, [pushed], "run"))
+    [outcome] = steps.outcomes(pushed)
+    return outcome
+
+
+def test_what_the_shopper_took_back_meanwhile_is_not_asked_for(asking: Steps, back_office: BackOffice) -> None:
+    assert later_try(asking, back_office, "cut_before").result == "unchanged"
+    assert is_whole(back_office, asking)
+
+
+def test_what_was_asked_for_before_the_shopper_took_it_back_is_linked(asking: Steps, back_office: BackOffice) -> None:
+    assert later_try(asking, back_office, "cut_after").result == "created"
+    assert is_whole(back_office, asking, UNITS[0])
+
+
+def test_a_later_try_says_what_the_shopper_says_by_then(asking: Steps, back_office: BackOffice) -> None:
+    edited = request("R", UNITS[0], description="another")
+
+    assert later_try(asking, back_office, "cut_before", edited).result == "created"
+    assert [row["description"] for row in back_office.rows("cancellation_requests")] == ["another"]
+
+
+def test_a_key_that_asks_for_something_else_by_then_is_not_guessed(asking: Steps, back_office: BackOffice) -> None:
+    other = request("R", UNITS[1], key=f"R|{UNITS[0]}")
+
+    assert later_try(asking, back_office, "cut_before", other).reason == "conflict"
+    assert back_office.rows("cancellation_requests") == []
 
 
 # Kills, and everything twice -----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Flow 6: what shoppers ask the channel to cancel, or to take back, becomes a cancellation request of each unit."""
 
+import logging
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from order_integration.errors import IntegrationError, Reason, RecordError, Unkn
 from order_integration.flows import pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
-from order_integration.flows.pushing import Pushing, items_of, pushed
+from order_integration.flows.pushing import Pushing, items_of, latest, pushed
 from order_integration.flows.reasons import MAPPING, ReasonMapping
 from order_integration.omnitron.cancellation_requests import (
     CREATED,
@@ -32,6 +33,8 @@ from order_integration.staging import Begun, OwedLinks, key_digest
 Row = dict[str, Any]
 Item = pushing.Item[CancellationRequestDto]
 FLOW = "fetch_and_create_cancellation_requests"
+
+log = logging.getLogger(__name__)
 
 
 async def preflight(omnitron: Omnitron, channel: ChannelConfig) -> Row:  # noqa: ARG001
@@ -141,13 +144,21 @@ class _Desk:
         begun = self.begun.get(item.key)
         if begun and (found := await self._found_again(begun)):
             return self._made(item, found, CREATED, by_this_run=begun["run"] == self._run)
-        reason = self.reasons.to_omnitron(item.dto.reason)
+        dto = await latest(self.ctx, GetCancellationRequests, item, same)  # type: ignore[type-abstract]
+        if dto is None:
+            log.warning("record %s is not in the channel any more; nothing is created", key_digest(item.key))
+            self.begun.end(item.key)
+            return Outcome(item.key, Result.UNCHANGED)
+        if same(dto) != same(item.dto):
+            raise RecordError(Reason.CONFLICT, "record", "the channel asks for something else under the same key now")
+        return await self._create(item, await self._wanted(item, dto, units), begun)
+
+    async def _wanted(self, item: Item, dto: CancellationRequestDto, units: list[int]) -> Wanted:
+        reason = self.reasons.to_omnitron(dto.reason)
         if reason is None:
-            sentence = f"{MAPPING} in the channel's conf has no reason for the code {item.dto.reason!r}"
+            sentence = f"{MAPPING} in the channel's conf has no reason for the code {dto.reason!r}"
             raise RecordError(Reason.REASON_UNMAPPED, "reason", sentence)
-        unit = await self._unit(item, units)
-        wanted = Wanted(unit, item.dto.cancellation_type.value, reason, item.dto.description)
-        return await self._create(item, wanted, begun)
+        return Wanted(await self._unit(item, units), dto.cancellation_type.value, reason, dto.description)
 
     @property
     def _run(self) -> str:
