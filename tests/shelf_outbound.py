@@ -36,7 +36,7 @@ class Board:
     def rule(self, **rules: Any) -> None:
         """answers: results | feeds | both | nothing; by: both | number | remote_id_as_number; refuse, silent: remote
         ids; fail: before | after | slip | other (of the command, on its page `on`, `times`); hang: before | after;
-        feeds: state by feed id, or under `*`; feeds_a_page; padding: of feed ids; check: an error of CheckOrders.
+        feeds: state by feed id, or under `*`; feeds_a_page; padding: of feed ids; fell: how; check: an error.
         """
         draft = self.folder / "rules.draft"
         draft.write_text(json.dumps({**self.rules, **rules}))
@@ -79,7 +79,10 @@ class Board:
         states = self.rules.get("feeds", {})
         state = states.get(feed) or states.get("*", "running")
         results = self.results(self.orders_of(feed)) if state == "done" else []
-        return FeedVerdict(feed_id=feed, state=state, results=results, message="the shelf fell" * (state == "failed"))
+        return FeedVerdict(feed_id=feed, state=state, results=results, message=self._fell() * (state == "failed"))
+
+    def _fell(self) -> str:
+        return f"the shelf fell {self.rules.get('fell', '')}".strip()
 
     def results(self, orders: list[dict[str, Any]]) -> list[OrderBatchRequestResponseDto]:
         rules = self.rules

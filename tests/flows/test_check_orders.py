@@ -470,3 +470,37 @@ def test_a_job_whose_results_omnitron_refuses_ends_badly_with_a_report(make: Mak
     assert len(back_office.rows("error_reports")) == 2
     assert due(back_office) == ["1"]
     assert (outbound.batches().all(), notes_of(outbound)) == ([], [])
+
+
+def test_what_a_channel_says_of_a_job_is_told_without_anybody_in_it(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1")
+    outbound.board.rule(fell="over buyer@example.com, +90 532 123 45 67")
+    said = outbound.sent()
+    decide(outbound, "failed")
+
+    checked = outbound.checked(said)
+
+    assert checked is not None
+    assert checked.trouble.endswith("as a whole: the shelf fell over … …")
+
+
+def test_a_sensor_that_is_killed_for_good_when_the_job_has_ended_leaves_nothing_to_take_over(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbound = make("1")
+    said = outbound.sent()
+    decide(outbound)
+    with monkeypatch.context() as killed:
+        killed.setattr(Notes, "forget", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            outbound.checked(said)
+    assert notes_of(outbound) != []
+
+    outbound.settled(said, None)
+
+    assert (outbound.batches().all(), notes_of(outbound)) == ([], [])
+    assert not outbound.sent("next").get("batch_pk")
+
+
+def _killed(*_: Any) -> None:
+    raise KeyboardInterrupt

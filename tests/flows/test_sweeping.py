@@ -90,6 +90,19 @@ def test_the_job_of_a_run_that_is_over_ends_at_its_deadline_with_a_report(make: 
     assert due(back_office) == ["1"]
 
 
+def test_a_run_that_lives_in_name_only_keeps_its_job_open_no_longer(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1", feed_deadline="1h")
+    said = outbound.sent()
+    outbound.later(hours=1, minutes=30)
+    assert outbound.sweep("run").counts == {"alive": 1}
+    outbound.later(hours=2)
+
+    assert outbound.sweep("run").counts == {"fail": 1}
+
+    assert status_of(back_office, said["batch_pk"]) == "fail"
+    assert outbound.settled(said, outbound.checked(said)).states() == {"1": "failed"}  # it comes back to life
+
+
 @pytest.mark.parametrize("status", ["initialized", "commit"])
 @pytest.mark.parametrize("flow", ["update_orders", "fetch_orders", "update_cancellation_requests"])
 def test_what_died_with_its_run_is_failed_whichever_flow_opened_it(

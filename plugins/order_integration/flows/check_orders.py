@@ -14,8 +14,8 @@ from order_integration.channels.commands import ChannelCommand, CheckOrders
 from order_integration.dto import FailedReasonType, FeedState, FeedVerdict
 from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
 from order_integration.flows.answers import told, unanswered
-from order_integration.flows.outbound import BAD_REQUEST, Sending, Sent, State, kept
-from order_integration.flows.outbound_settling import report_batch
+from order_integration.flows.outbound import BAD_REQUEST, CHECKED, Sending, Sent, State, kept
+from order_integration.flows.outbound_settling import report_batch, without_people
 from order_integration.flows.submissions import Note, Notes
 from order_integration.flows.submitting import order_rows
 from order_integration.omnitron.batch_requests import BatchState, BatchStatus
@@ -24,7 +24,6 @@ from order_integration.staging import Folder
 JOB_FAILED = "job_failed"
 JOB_FORGOTTEN = "job_forgotten"
 REFUSED = "results_refused"
-CHECKED = "checked"  # in a registration: the folder of whoever is about to end the batch request
 
 log = logging.getLogger(__name__)
 Verdicts = dict[str, FeedVerdict]
@@ -188,7 +187,8 @@ def _trouble(batch: BatchState, verdicts: Verdicts) -> tuple[str, str]:
     failed = [verdict for verdict in verdicts.values() if verdict.state is FeedState.FAILED]
     if verdicts and len(failed) == len(verdicts):
         said = "; ".join(dict.fromkeys(verdict.message for verdict in failed if verdict.message))
-        return JOB_FAILED, f"batch request {batch.pk}: the channel's job failed as a whole: {said or 'no reason given'}"
+        why = without_people(said) or "no reason given"
+        return JOB_FAILED, f"batch request {batch.pk}: the channel's job failed as a whole: {why}"
     return JOB_FORGOTTEN, f"batch request {batch.pk}: the channel did not say in time what became of its job"
 
 

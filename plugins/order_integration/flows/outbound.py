@@ -30,6 +30,7 @@ from order_integration.staging import Folder, OpenBatches
 PAGE = 100  # objects of one commit, and of one submission
 LOCK_WAITS = (1.0, 2.0, 4.0)  # seconds between commits that are refused; after them the task waits without a slot
 OUTCOMES = "outcomes"
+CHECKED = "checked"  # in a registration: the folder of whoever is about to end a job that the channel accepted
 BAD_REQUEST = 400
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import Any
 
 from order_integration.channels.registry import ChannelLimits
 from order_integration.dto import ErrorReportDto, FailedReasonType
-from order_integration.flows.outbound import Sending, Sent, State
+from order_integration.flows.outbound import CHECKED, Sending, Sent, State
+from order_integration.flows.submissions import Notes
 from order_integration.omnitron.batch_requests import BatchState
 from order_integration.omnitron.reports import Reports, report_on_batch
 from order_integration.staging import key_digest
@@ -67,6 +68,8 @@ async def settle(sending: Sending, sents: Sequence[Sent]) -> Row:
     for owner in sending.batches.all():
         batch = await sending.requests.read(int(owner["pk"])) if owner["run"] == sending.owner["run"] else None
         if batch and batch.is_over:
+            if CHECKED in owner:  # whoever ended it may have been killed then
+                Notes.of_flow(sending).forget(batch.pk)
             sending.batches.ended(batch.pk)
     return table_of(sents)
 

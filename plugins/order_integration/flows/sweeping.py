@@ -1,7 +1,7 @@
 """Batch requests that nobody looks after any more. No other flow ends what is not its own; this one does, by a rule:
 
 ====================  ============================  ========================================================
-registered by us      its run is not over           left: the run ends it
+registered by us      its run is not over           left: the run ends it, unless its deadline is long over
 registered by us      initialized, commit           its run died: failed; what it was to say is due again
 registered by us      sent_to_remote, ongoing       the channel is asked; at the deadline it fails, with a report
 unregistered          initialized, commit           reported once, when it is old; never ended
@@ -19,8 +19,8 @@ from typing import Any
 from order_integration.dto import FeedState
 from order_integration.errors import IntegrationError
 from order_integration.exact_json import dumps, loads
-from order_integration.flows.check_orders import CHECKED, Checked, Commands, check, verdicts_on
-from order_integration.flows.outbound import Sending
+from order_integration.flows.check_orders import Checked, Commands, check, verdicts_on
+from order_integration.flows.outbound import CHECKED, Sending
 from order_integration.flows.outbound_settling import report, report_batch
 from order_integration.flows.submissions import Notes
 from order_integration.omnitron.batch_requests import HOLDS_LOCK, BatchState, BatchStatus
@@ -29,6 +29,7 @@ from order_integration.staging import Folder, OpenBatches
 ORDER = "order"
 SENDS_ORDERS = "update_orders"  # the flow whose jobs a channel may work on for long
 OLD = timedelta(hours=1)  # a batch request that is just being worked with is no news
+OVERDUE = timedelta(hours=1)  # behind its deadline no sensor waits for a job: its run lives in name only (a paused DAG)
 ANY_OPEN = (BatchStatus.INITIALIZED, *HOLDS_LOCK)
 LEFT_OPEN = "left_open"
 
@@ -91,13 +92,14 @@ async def _guarded(swept: Swept, pk: int, work: Any) -> None:
 
 
 async def _of_ours(sending: Sending, connector: Commands, owner: Row, is_over: IsOver) -> tuple[str, str]:
-    pk = int(owner["pk"])
-    if not is_over(owner):
+    pk, accepted_at, deadline = int(owner["pk"]), owner.get("accepted_at"), sending.channel.feed_deadline
+    is_overdue = accepted_at and sending.now >= datetime.fromisoformat(accepted_at) + deadline + OVERDUE
+    if not is_overdue and not is_over(owner):
         return "alive", ""
     batch = await sending.requests.read(pk)
     if batch is not None and batch.is_accepted:
-        since = datetime.fromisoformat(owner.get("accepted_at") or batch.modified_date)
-        checked = await check(sending, connector, pk, since + sending.channel.feed_deadline)
+        since = datetime.fromisoformat(accepted_at or batch.modified_date)
+        checked = await check(sending, connector, pk, since + deadline)
         return await _told_end(sending, checked)
     if batch is not None and not batch.is_over:
         await sending.requests.fail(pk)

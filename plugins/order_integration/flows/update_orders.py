@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from order_integration.channels.commands import Connector, SendUpdatedOrders
 from order_integration.dto import FailedReasonType, UpdatedOrderDto, UpdatedOrderItemDto
 from order_integration.errors import ContractError, LockedError
-from order_integration.flows.outbound import How, Left, Sending, Sent, State, by_channel, end_left_over, job
+from order_integration.flows.outbound import CHECKED, How, Left, Sending, Sent, State, by_channel, end_left_over, job
 from order_integration.flows.submissions import Notes
 from order_integration.flows.submitting import Submitting
 from order_integration.omnitron.client import Omnitron, id_of
@@ -147,7 +147,7 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
     gave no answer that counts.
     """
     notes = Notes.of_flow(sending)
-    checked = [int(owner["pk"]) for owner in sending.batches.all() if "checked" in owner]
+    checked = [int(owner["pk"]) for owner in sending.batches.all() if CHECKED in owner]
     left = await end_left_over(sending)
     if left:
         return _said_before(left, notes)
