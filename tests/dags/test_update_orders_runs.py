@@ -4,7 +4,7 @@
 import asyncio
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,9 @@ def test_a_trigger_that_was_started_again_has_the_same_deadline(
     def lost(message: Any) -> None:
         """The triggerer was redeployed, and all it knows is lost; the task is woken, and waits again."""
         deadlines.append(kwargs_of(message)["deadline"])
+        assert message.trigger_timeout > timedelta(
+            hours=3, minutes=20
+        )  # a triggerer that is away for a while fails nothing
         if len(deadlines) == 3:
             outbound.board.rule(feeds={"*": "done"})
 

@@ -13,7 +13,7 @@ from order_integration.operators.outbound import OutboundOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-GRACE = timedelta(minutes=1)  # Airflow's own time-out: the trigger's deadline comes first
+GRACE = timedelta(minutes=30)  # Airflow's own time-out costs all tries: the trigger's deadline comes first, even late
 
 
 class CheckOrders(OutboundOperator, BaseSensorOperator):
