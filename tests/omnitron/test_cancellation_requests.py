@@ -1,5 +1,6 @@
 """Cancellation requests: found again by what they say, whatever the server makes of our filters."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -209,3 +210,27 @@ def test_a_server_that_ignores_the_filter_of_items_is_read_once(
 
     assert found == {1: [1], 2: [2]}
     assert len(back_office.calls("GET", "/cancellation_requests/")) == 1
+
+
+@pytest.mark.parametrize("answer", ["ignored", "refused"])
+def test_a_server_that_does_not_filter_is_read_whole_once_by_all_who_ask(
+    ask: Ask, back_office: BackOffice, items: list[int], answer: str
+) -> None:
+    older = ask(creating(wanted(items[0]), wanted(items[1])))
+    rows = back_office.rows("cancellation_requests")
+    if answer == "ignored":
+        back_office.fault("GET", "/cancellation_requests/$", "status", status=200, body={"results": rows}, times=99)
+    else:
+        back_office.fault("GET", "/cancellation_requests/$", "status", status=400, body={"detail": "no such filter"})
+    back_office.delete("/admin/requests")
+
+    async def work(requests: CancellationRequests) -> list[list[int]]:
+        await asyncio.gather(*(requests.of_items([item]) for item in items))
+        await requests.create(wanted(items[1]), "R")
+        found = [(await requests.of_items([item]))[item] for item in items]
+        return [[id_of(row) for row in rows] for rows in found]
+
+    first, second = ask(with_requests(work))
+
+    assert (first, second[:1], len(second)) == (older[:1], older[1:], 2)
+    assert len(back_office.calls("GET", "/cancellation_requests/")) == (1 if answer == "ignored" else 2)

@@ -58,11 +58,17 @@ class Wanted:
         return Marks(self.order_item, self.cancellation_type, self.reason, _words(self.description))
 
 
-@dataclass(frozen=True)
+@dataclass
 class CancellationRequests:
-    """The cancellation requests of one channel. Filters are trusted for speed alone: a server may ignore them."""
+    """The cancellation requests of one channel. Filters are trusted for speed alone: a server may ignore them.
+
+    Then all are read, once: what others ask for meanwhile is not seen, and a lost one only by the next task.
+    """
 
     omnitron: Omnitron
+    _all: list[Row] | None = field(default=None, init=False)
+    _created: list[Row] = field(default_factory=list, init=False)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
         """Requests, many a call where the server knows the filter, else one by one; what is gone is left out."""
@@ -78,11 +84,8 @@ class CancellationRequests:
         wanted = set(items)
         found: dict[int, dict[int, Row]] = defaultdict(dict)
         for some in in_lists(sorted(wanted)):
-            rows = await self._about({"order_item__in": some})
-            for row in rows:
+            for row in (*self._created, *await self._about(some)):
                 found[int(row["order_item"])][id_of(row)] = row
-            if found.keys() - wanted:  # the filter was ignored, so another question would have the same answer
-                break
         return {item: [found[item][pk] for pk in sorted(found[item])] for item in wanted & found.keys()}
 
     async def create(self, wanted: Wanted, remote_id: str) -> Row:
@@ -98,9 +101,12 @@ class CancellationRequests:
             "cancellation_type": wanted.cancellation_type,
         }
         try:
-            return dict(await self.omnitron.http.call("POST", self._path, body=body, repeatable=False) or {})
+            row = dict(await self.omnitron.http.call("POST", self._path, body=body, repeatable=False) or {})
         except RefusedError as error:
             raise refused(error, "cancellation_request") from error
+        if row:
+            self._created.append({"order_item": wanted.order_item, **row})
+        return row
 
     async def unlinked(self, marks: Marks, since: datetime) -> list[Row]:
         """Requests with these marks, made `since` or later, that no channel's id is linked with."""
@@ -121,11 +127,21 @@ class CancellationRequests:
         except RefusedError:  # it does not know the filter, and says so
             return []
 
-    async def _about(self, query: dict[str, str]) -> list[Row]:
-        try:
-            return [row async for page in self.omnitron.pages(self._path, query) for row in page]
-        except RefusedError:
-            return [row async for page in self.omnitron.pages(self._path, {}) for row in page]
+    async def _about(self, items: str) -> list[Row]:
+        """At least the requests of these items. One asks at a time: who sees all of them sees them for everybody."""
+        async with self._reading:
+            if self._all is not None:
+                return self._all
+            try:
+                rows = await self._rows({"order_item__in": items})
+            except RefusedError:  # it does not know the filter, and says so
+                rows = self._all = await self._rows({})
+            if {str(row["order_item"]) for row in rows} - set(items.split(",")):
+                self._all = rows
+            return rows
+
+    async def _rows(self, query: Params) -> list[Row]:
+        return [row async for page in self.omnitron.pages(self._path, query) for row in page]
 
 
 def _made(row: Row) -> datetime:
