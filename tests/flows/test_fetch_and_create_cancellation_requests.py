@@ -395,6 +395,44 @@ def test_a_unit_that_another_record_has_begun_with_is_left_to_it(sharing: Steps,
     assert list(requested(back_office)) == pks(back_office, "2-1/1")[1:2]
 
 
+def test_a_unit_is_left_to_a_record_that_waits_however_long(sharing: Steps, back_office: BackOffice) -> None:
+    note(sharing, back_office, "another", "2-1/1", ago=timedelta(days=9))
+    sharing.parked.put(
+        "another", {"record": request("A", "9-1/1", key="another")}, run="dead", now="2026-01-01T00:00:00Z"
+    )
+    asked(request("R", "2-1/1"))
+
+    sharing.run()
+
+    assert list(requested(back_office)) == pks(back_office, "2-1/1")[1:2]
+
+
+def test_a_unit_that_a_dead_run_began_with_is_free_when_nobody_tries_again(
+    sharing: Steps, back_office: BackOffice
+) -> None:
+    note(sharing, back_office, "another", "2-1/1", ago=timedelta(days=2))
+    asked(request("R", "2-1/1"))
+
+    sharing.run()
+
+    assert list(requested(back_office)) == pks(back_office, "2-1/1")[:1]
+
+
+@pytest.mark.parametrize(("kind", "units"), [("cut_before", slice(1)), ("cut_after", slice(2))])
+def test_a_unit_is_free_when_its_request_is_gone_at_the_channel_and_never_came_to_omnitron(
+    asking: Steps, sharing: Steps, back_office: BackOffice, kind: str, units: slice
+) -> None:
+    asked(request("R", "2-1/1"))
+    back_office.fault(*POST, kind)
+    back_office.fault("GET", "/cancellation_requests/$", "status", status=503, times=4, skip=1)
+    assert results(asking.run()) == {"parked": 1}
+    back_office.delete("/admin/faults")
+    asked(request("S", "2-1/1", minutes=1))
+
+    assert results(asking.run()) == {"created": 1}
+    assert requested(back_office) == Counter(pks(back_office, "2-1/1")[units])
+
+
 def test_an_id_that_items_of_several_orders_have_is_not_guessed(steps: Steps, back_office: BackOffice) -> None:
     arrive(steps, order("3", [item("x")]), order("4", [item("x")]))
     asked(request("R", "x-1/1"))

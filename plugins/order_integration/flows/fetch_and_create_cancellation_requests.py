@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from order_integration.channels.commands import GetCancellationRequests
@@ -28,11 +28,12 @@ from order_integration.omnitron.cancellation_requests import (
 from order_integration.omnitron.client import Omnitron, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.order_items import OrderItems
-from order_integration.staging import Begun, OwedLinks, key_digest
+from order_integration.staging import Begun, OwedLinks, Waiting, key_digest
 
 Row = dict[str, Any]
 Item = pushing.Item[CancellationRequestDto]
 FLOW = "fetch_and_create_cancellation_requests"
+LONGEST_RUN = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,8 @@ class _Desk:
         if len({row["order"] for row in rows.values()}) > 1:
             raise RecordError(Reason.AMBIGUOUS, "order_item", "items of several orders are linked with this id")
         asked = await self.requests.of_items(units)
-        begun = {note["marks"]["order_item"] for note in self.begun.all() if note["key"] != item.key}
+        others = (note for note in self.begun.all() if note["key"] != item.key)
+        begun = {note["marks"]["order_item"] for note in others if self._is_tried_again(note)}
         free = [pk for pk in sorted(rows) if rows[pk]["status"] not in GONE and pk not in begun]
         never = [pk for pk in free if pk not in asked]
         again = [pk for pk in free if all(row["status"] == DECIDED_AGAINST for row in asked.get(pk, []))]
@@ -227,6 +229,13 @@ class _Desk:
             sentence = f"all {len(units)} units with this id are cancelled, or have a request already"
             raise RecordError(Reason.CONFLICT, "order_item", sentence)
         return (never or again)[0]
+
+    def _is_tried_again(self, begun: Row) -> bool:
+        """Whether a write that was begun has its unit still. What came of one that was given up is seen in Omnitron."""
+        parked = Waiting.parked(self.ctx.staging, self.ctx.channel.name, FLOW).get(begun["key"])
+        if begun["run"] == self._run or parked is None:  # its run is not settled yet, or never will be
+            return datetime.fromisoformat(begun["first_try"]) > datetime.now(UTC) - LONGEST_RUN
+        return bool(parked["state"] == "open")
 
     async def _create(self, item: Item, wanted: Wanted, begun: Row | None) -> Outcome:
         """Noted first. A lost answer is looked for at once, and again before the next try sends it once more.
