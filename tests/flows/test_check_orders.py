@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +174,9 @@ def test_of_two_jobs_the_one_that_failed_fails_its_own_orders_alone(make: Make, 
 
 
 @pytest.mark.defect("B7")
-@pytest.mark.parametrize("state", ["running", "unknown"])
-def test_a_job_that_the_channel_forgot_ends_at_the_deadline(make: Make, back_office: BackOffice, state: str) -> None:
+def test_a_job_that_the_channel_forgot_ends_at_the_deadline(make: Make, back_office: BackOffice) -> None:
     outbound = make("1", feed_deadline="2h")
-    decide(outbound, state)
+    decide(outbound, "unknown")
     said = outbound.sent()
     outbound.later(hours=1)
     assert outbound.checked(said) is None
@@ -195,6 +194,74 @@ def test_a_job_that_the_channel_forgot_ends_at_the_deadline(make: Make, back_off
     outbound.now = None
     outbound.board.rule(answers="results")
     assert outbound.run("next").states() == {"1": "succeeded"}  # sent anew
+    assert outbound.board.orders() == ["1", "1"]
+
+
+@pytest.mark.parametrize("ends", ["done", "failed", "unknown"])
+def test_a_job_that_still_runs_at_the_deadline_is_taken_over_by_the_next_run(
+    make: Make, back_office: BackOffice, ends: str
+) -> None:
+    outbound = make("1", "2", "3", feed_deadline="2h")
+    outbound.board.rule(answers="both", at_once=["1"])
+    said = outbound.sent()
+    outbound.later(hours=2)
+    told = outbound.settled(said, outbound.checked(said))
+    assert told.states() == {"1": "succeeded", "2": "failed", "3": "failed"}
+    assert told.verdict is not None
+    assert nothing_is_open(back_office)
+
+    said = outbound.sent("next")
+
+    assert outbound.board.orders() == ["1", "2", "3"]
+    assert said["feed_ids"] == outbound.board.feeds()
+    decide(outbound, "unknown")
+    outbound.later(hours=3)
+    assert outbound.checked(said, "next") is None  # a new deadline
+    decide(outbound, ends)
+    outbound.later(hours=4, seconds=30)
+    told = outbound.settled(said, outbound.checked(said, "next"), "next")
+    assert set(told.states().values()) == {"succeeded" if ends == "done" else "failed"}
+    assert sorted(due(back_office)) == ([] if ends == "done" else ["2", "3"])
+    assert notes_of(outbound) == []
+
+
+def test_a_job_that_a_person_ended_gets_no_new_deadline(make: Make, back_office: BackOffice) -> None:
+    outbound = make("1", feed_deadline="2h")
+    decide(outbound, "unknown")
+    first = outbound.sent()
+    back_office.post(f"/admin/batch_requests/{first['batch_pk']}/fail").raise_for_status()
+    outbound.settled(first, outbound.checked(first))
+
+    said = outbound.sent("next")
+
+    assert said["feed_ids"] == first["feed_ids"]
+    assert said["accepted_at"] <= first["accepted_at"]
+    assert outbound.board.orders() == ["1"]
+
+
+def test_a_job_that_ends_with_an_older_one_at_its_deadline_is_sent_once_all_the_same(
+    make: Make, back_office: BackOffice
+) -> None:
+    outbound = make("1", "2", feed_deadline="2h")
+    decide(outbound, "unknown")
+    ready = asyncio.run(outbound.staged("run"))
+    ready.write("orders", [row for row in ready.read("orders") if row["sent"]["key"] == "1"])
+    first = asyncio.run(outbound.send(ready, "run"))
+    back_office.post(f"/admin/batch_requests/{first['batch_pk']}/fail").raise_for_status()
+    outbound.settled(first, outbound.checked(first))
+    [old] = notes_of(outbound)
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    Notes(outbound.staging, "submissions/shelf/update_orders").write(replace(old, since=an_hour_ago))
+    said = outbound.sent("next")
+    assert len(said["feed_ids"]) == 2
+    outbound.later(hours=1, minutes=1)
+
+    outbound.settled(said, outbound.checked(said, "next"), "next")
+
+    [note] = notes_of(outbound)  # of the one that had its time
+    assert [sent.key for sent in note.sents] == ["2"]
+    outbound.sent("third")
+    assert outbound.board.orders() == ["1", "1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from order_integration.channels.commands import ChannelCommand, CheckOrders
-from order_integration.dto import FailedReasonType, FeedState, FeedVerdict
+from order_integration.dto import FailedReasonType, FeedState, FeedVerdict, OrderBatchRequestResponseDto
 from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
-from order_integration.flows.answers import told, unanswered
+from order_integration.flows.answers import matched, told, unanswered
 from order_integration.flows.outbound import BAD_REQUEST, CHECKED, Sending, Sent, State, kept
 from order_integration.flows.outbound_settling import report_batch, without_people
 from order_integration.flows.submissions import Note, Notes
@@ -114,6 +114,9 @@ async def _end(sending: Sending, batch: BatchState, notes: Sequence[Note], verdi
     owner = next((row for row in sending.batches.all() if int(row["pk"]) == batch.pk), None)
     if owner:  # a try that is killed in between finds what this one was about to say
         sending.batches.register(batch.pk, {**owner, CHECKED: sending.folder.path})
+    for note in notes:  # written before the end: who is killed in between has them sent once all the same
+        if left := _left_over(sending, note, verdicts):
+            Notes.of_flow(sending).write(left)
     status, trouble = BatchStatus.FAIL if is_bad else BatchStatus.DONE, ""
     if is_bad:
         reason, trouble = _trouble(batch, verdicts)
@@ -149,23 +152,42 @@ async def _taken(end: Awaitable[None]) -> bool:
     return True
 
 
+def _left_over(sending: Sending, note: Note, verdicts: Verdicts) -> Note | None:
+    """What the next run takes over instead of sending it again: orders of a job that still runs, or has time left."""
+    mine = [verdicts[feed_id] for feed_id in note.feed_ids]
+    runs = any(verdict.state is FeedState.RUNNING for verdict in mine)
+    is_late = not note.since or sending.now >= datetime.fromisoformat(note.since) + sending.channel.feed_deadline
+    if all(verdict.is_decided for verdict in mine) or (is_late and not runs):
+        return None
+    found = matched(note.sents, _results(verdicts))
+    undecided = [sent for sent in _waited(note) if sent.pk not in found]
+    return note.left_over(undecided, sending.now.isoformat() if runs else note.since) if undecided else None
+
+
+def _waited(note: Note) -> list[Sent]:
+    return [sent for sent in note.sents if sent.state not in {State.SUCCEEDED, State.FAILED}]
+
+
+def _results(verdicts: Verdicts) -> list[OrderBatchRequestResponseDto]:
+    return [result for verdict in verdicts.values() for result in verdict.results]
+
+
 def _of_note(note: Note, verdicts: Verdicts) -> list[Sent]:
     """What the channel had said at once stays; the rest is as its feeds say."""
-    waited = [sent for sent in note.sents if sent.state not in {State.SUCCEEDED, State.FAILED}]
-    results = [result for verdict in verdicts.values() for result in verdict.results]
+    waited = _waited(note)
     otherwise = {sent.pk: _without_result(sent, note, verdicts) for sent in waited}
-    ended = {sent.pk: sent for sent in told(waited, results, otherwise)}
+    ended = {sent.pk: sent for sent in told(waited, _results(verdicts), otherwise)}
     return [ended.get(sent.pk, sent) for sent in note.sents]
 
 
 def _without_result(sent: Sent, note: Note, verdicts: Verdicts) -> Sent:
-    for feed_id in note.feed_ids:
-        verdict = verdicts[feed_id]
+    mine = [verdicts[feed_id] for feed_id in note.feed_ids]
+    if not all(verdict.is_decided for verdict in mine):
+        text = "the channel did not say in time what became of its job"
+        return sent.failed(FailedReasonType.REMOTE, text, technical=True)
+    for verdict in mine:
         if verdict.state is FeedState.FAILED:
             return sent.failed(FailedReasonType.REMOTE, verdict.message or "the channel's job failed as a whole")
-        if not verdict.is_decided:
-            text = "the channel did not say in time what became of its job"
-            return sent.failed(FailedReasonType.REMOTE, text, technical=True)
     return unanswered(sent)
 
 

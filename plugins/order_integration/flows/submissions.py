@@ -9,29 +9,36 @@ channel that can be asked (`find_submission`) gets nothing twice.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from order_integration.exact_json import dumps, loads
 from order_integration.flows.outbound import Sending, Sent
 from order_integration.staging import Staging, key_digest
 
 _NOT_FOR_CHANNEL = "/0"
+_NO_BATCH = 0
 
 
 @dataclass(frozen=True)
 class Note:
-    """One submission: `sents` are its objects as they went, and later with what the channel said of them at once."""
+    """One submission: `sents` are its objects as they went, and later with what the channel said of them at once.
+
+    Its deadline is counted from `since`, however often it is taken over into another batch request: from when it went
+    to the channel, and anew only from a deadline at which the channel still worked on it.
+    """
 
     reference: str
     batch: int  # the batch request that will say what became of it
     sents: tuple[Sent, ...]
     feed_ids: tuple[str, ...] = ()
     is_answered: bool = False
+    since: str = ""
 
     @classmethod
     def of_page(cls, local_batch_id: str, number: int, batch: int, sents: Sequence[Sent]) -> "Note":
-        """The `number`-th submission of a batch request, from 1."""
-        return cls(f"{local_batch_id}/{number}", batch, tuple(sents))
+        """The `number`-th submission of a batch request, from 1; it goes now."""
+        return cls(f"{local_batch_id}/{number}", batch, tuple(sents), since=datetime.now(UTC).isoformat())
 
     @classmethod
     def not_sent(cls, local_batch_id: str, batch: int, sents: Sequence[Sent]) -> "Note":
@@ -42,6 +49,10 @@ class Note:
     def is_for_channel(self) -> bool:
         """Whether the channel can know of it."""
         return not self.reference.endswith(_NOT_FOR_CHANNEL)
+
+    def left_over(self, sents: Sequence[Sent], since: str) -> "Note":
+        """What its batch request ended without, for the next one to take over."""
+        return replace(self, sents=tuple(sents), batch=_NO_BATCH, since=since)
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class Notes:
             "sents": [sent.as_row() for sent in note.sents],
             "feed_ids": list(note.feed_ids),
             "is_answered": note.is_answered,
+            "since": note.since,
         }
         self.staging.write(self._path(note.reference), dumps(row).encode())
 
@@ -83,6 +95,7 @@ class Notes:
                 tuple(Sent.from_row(sent) for sent in row["sents"]),
                 tuple(row["feed_ids"]),
                 row["is_answered"],
+                row["since"],
             )
             for row in rows
         ]

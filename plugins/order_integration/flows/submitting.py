@@ -34,6 +34,7 @@ class Submitting:
     how: How
     outcomes: dict[int, Sent] = field(default_factory=dict)
     feed_ids: list[str] = field(default_factory=list)
+    since: list[str] = field(default_factory=list)  # of what the feeds are about
     pages: int = 0
     longest: int = 0  # characters that the feed ids of one page took
 
@@ -162,6 +163,7 @@ class Submitting:
         self.notes.write(note)
         self.outcomes |= {sent.pk: sent for sent in note.sents}
         self.feed_ids += note.feed_ids
+        self.since += [note.since] if note.feed_ids and note.since else []
         self.longest = max(self.longest, len(",".join(note.feed_ids)))
 
     async def _end(self) -> Row:
@@ -171,7 +173,8 @@ class Submitting:
             if self.job.batch:
                 self.notes.forget(self.job.batch.pk)
             return {"feed_ids": []}
-        batch, at, ids = await self.job.open(), datetime.now(UTC), fitting(self.feed_ids)
+        batch, ids = await self.job.open(), fitting(self.feed_ids)
+        at = min(map(_moment, self.since), default=datetime.now(UTC))  # what is oldest ends all; see Note
         # The channel's word on single orders counts when the batch request ends.
         await self.job.accepted([_until_the_end(sent, self.job.committed) for sent in sents], ids, at)
         return {"batch_pk": batch.pk, "feed_ids": ids, "accepted_at": at.isoformat()}
