@@ -1,6 +1,7 @@
 """What happens to orders later, as recorded on a real Medusa server, and a server that gives such answers."""
 
 import asyncio
+import inspect
 import re
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class Answers:
         for method, pattern, answer in self.routes:
             if method == request.method and pattern.fullmatch(request.path):
                 made = answer(request.query, sent) if callable(answer) else answer
+                made = await made if inspect.isawaitable(made) else made
                 status, body = made if isinstance(made, tuple) else (200, made)
                 return web.Response(status=status, text=dumps(body), content_type="application/json")
         return web.Response(status=404, text=dumps(NOT_FOUND[1]), content_type="application/json")

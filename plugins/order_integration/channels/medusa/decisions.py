@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from order_integration.channels.commands import Record, UpdateCancellationRequest
 from order_integration.channels.medusa.reading import one, path
 from order_integration.channels.medusa.receiving import receive
-from order_integration.channels.medusa.refunds import refund
+from order_integration.channels.medusa.refunds import refund, value_of
 from order_integration.channels.medusa.refusals import said
 from order_integration.channels.medusa.returns import FIELDS, ITEM, OPEN, remote_id
 from order_integration.channels.medusa.shape import shaped_like
@@ -97,13 +97,15 @@ class MedusaUpdateCancellationRequest(UpdateCancellationRequest):
         if not verdict.units:
             await self._cancel(return_)
             return "", True
+        order, units = str(return_["order_id"]), verdict.units
+        value = await value_of(self.http, order, units)  # before anything is received
         missing: Counter[str] = Counter()
         for item in return_["items"]:
             key = remote_id(return_, item)
             missing[str(item["item_id"])] += accepted[key] - received[key]
         if missing.total():
             await receive(self.http, return_, missing)
-        await refund(self.http, str(return_["order_id"]), str(return_["id"]), verdict.units)
+        await refund(self.http, order, str(return_["id"]), value, len(units))
         return "", True
 
     async def _cancel(self, return_: Record) -> None:

@@ -7,7 +7,7 @@ next one.
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Decimal
 
-from order_integration.channels.commands import Record
+from order_integration.channels.commands import Record, bad_record
 from order_integration.channels.medusa.money import exact, split_line
 from order_integration.channels.medusa.reading import Query, one, path
 from order_integration.channels.medusa.units import line_of, number_of, quantity
@@ -24,18 +24,17 @@ PAYMENTS = ",".join(
 PLACED: Query = {"fields": "id,currency_code,total,*items", "version": 1}  # with the prices that were imported
 
 
-async def refund(http: HttpSession, order: str, return_: str, units: list[str]) -> None:
-    """Pay back what these units cost, as far as it was paid and is owed.
+async def refund(http: HttpSession, order: str, return_: str, value: Decimal, units: int) -> None:
+    """Pay back what so many units cost, as far as it was paid and is owed.
 
     An order that was not paid (the money is only promised) gets nothing back: its total is less now.
     """
-    value = await _value(http, order, units)
     state = await _found(http, order, {"fields": PAYMENTS})
     unit = minor_unit(str(state["currency_code"]))
     payments = [payment for one in state["payment_collections"] or () for payment in one.get("payments") or ()]
     note = f"return {return_}"
     paid_back = [back for payment in payments for back in payment["refunds"] if (back.get("note") or "") == note]
-    left = _due(value - _sum(paid_back), _owed(state["summary"]), unit * len(units))
+    left = _due(value - _sum(paid_back), _owed(state["summary"]), unit * units)
     for payment in payments:
         available = _sum(payment["captures"]) - _sum(payment["refunds"])
         amount = min(left, available).quantize(unit, ROUND_DOWN)
@@ -45,15 +44,20 @@ async def refund(http: HttpSession, order: str, return_: str, units: list[str]) 
             left -= amount
 
 
-async def _value(http: HttpSession, order: str, units: list[str]) -> Decimal:
-    """What the units cost, each as it was imported."""
+async def value_of(http: HttpSession, order: str, units: list[str]) -> Decimal:
+    """What the units cost, each as it was imported.
+
+    Raises RecordError for what is no unit of the order.
+    """
     placed = await _found(http, order, PLACED)
     unit = minor_unit(str(placed["currency_code"]))
     lines = {str(line["id"]): line for line in placed["items"]}
     value = Decimal(0)
     for one_unit in units:
-        line = lines[line_of(one_unit)]
-        share = split_line(line, quantity(line), unit)[number_of(one_unit) - 1]
+        line, number = lines.get(line_of(one_unit)), number_of(one_unit)
+        if line is None or not 1 <= number <= quantity(line):
+            raise bad_record("order_item", f"{one_unit} is no unit of this order")
+        share = split_line(line, quantity(line), unit)[number - 1]
         value += share.price - share.discount
     return value
 
