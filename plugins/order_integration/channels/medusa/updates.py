@@ -1,7 +1,8 @@
 """Flow 2: shipments and deliveries that Omnitron knows first, at once or as a feed."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from order_integration.channels.commands import Record, SendUpdatedOrders
 from order_integration.channels.medusa.feeds import executions, run
@@ -14,6 +15,7 @@ from order_integration.dto import OrderBatchRequestResponseDto, ResponseStatus, 
 from order_integration.errors import ConfigurationError, ContractError, RecordError, RefusedError, UnknownOutcomeError
 from order_integration.exact_json import Json
 
+T = TypeVar("T")
 AT_ONCE = 4  # orders; Medusa is one process, and shipments of one product wait for each other
 UNKNOWN = "Medusa has no such order"
 
@@ -36,12 +38,7 @@ class MedusaSendUpdatedOrders(SendUpdatedOrders):
             async with slots:
                 return await self._at_once(order, location)
 
-        # All of them come to an end before one that stops the run does so.
-        found = await asyncio.gather(*(limited(order) for order in data.orders), return_exceptions=True)
-        for answer in found:
-            if isinstance(answer, BaseException):
-                raise answer
-        return Submitted(results=[answer for answer in found if not isinstance(answer, BaseException)])
+        return Submitted(results=await _all(limited(order) for order in data.orders))
 
     def normalize_response(self, response: Submitted) -> Submitted:
         """It is in our words already."""
@@ -58,7 +55,7 @@ class MedusaSendUpdatedOrders(SendUpdatedOrders):
         # Given again after its end, a transaction id runs a second time.
         if found := await self.find_submission(data.reference):
             return found
-        orders = await asyncio.gather(*(self._fed(order, location) for order in data.orders))
+        orders = await _all(self._fed(order, location) for order in data.orders)
         if not await run(self.http, self.settings.feed_workflow, data.reference, {"orders": orders}):
             return None
         return Submitted(feed_ids=[data.reference])
@@ -138,6 +135,15 @@ class MedusaSendUpdatedOrders(SendUpdatedOrders):
                 "name the one that orders are sent from in settings.location_id (sloc_…)"
             )
         return str(found[0]["id"])
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All of them come to an end before one that stops the run does so."""
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in found:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in found if not isinstance(answer, BaseException)]
 
 
 def _parcel(step: Step, location: str) -> Json:
