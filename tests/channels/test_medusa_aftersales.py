@@ -1,5 +1,6 @@
 """What happens to orders after they were placed: parcels, cancels, returns and feeds, from recorded answers."""
 
+import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -195,6 +196,32 @@ def test_a_refusal_is_told_in_medusas_words():
     wanted = submission(order, {f"{found['line']}/1": (SHIPPED, None)})
     (answer,) = medusa.run(SendUpdatedOrders, "run", wanted, location_id="sloc_1").results
     assert (answer.status, answer.message) == (FAIL, "No stock reservation found")
+
+
+@pytest.mark.parametrize("is_sync", [True, False])
+def test_nothing_is_under_way_any_more_when_the_sending_stops(is_sync):
+    good = recorded("parcels")["order"]
+
+    async def slowly(query, sent):
+        await asyncio.sleep(0.2)
+        return {"order": good}
+
+    medusa = Answers(
+        ("GET", "/admin/workflows-executions", {"workflow_executions": []}),
+        ("GET", "/admin/orders/order_gone", (401, {"type": "unauthorized"})),
+        ("GET", "/admin/orders/.*", slowly),
+    )
+    wanted = submission({"id": "order_gone", "display_id": 1}, {"ordli_1/1": (SHIPPED, None)}, is_sync=is_sync)
+    both = wanted.model_copy(update={"orders": [*wanted.orders, *submission(good, {}).orders]})
+
+    async def left():
+        async with medusa.served() as url, connector(url, location_id="sloc_1") as opened:
+            before = asyncio.all_tasks()
+            with pytest.raises(ConfigurationError):
+                await opened.command(SendUpdatedOrders).run(both)
+            return {task.get_coro().__qualname__ for task in asyncio.all_tasks() - before}
+
+    assert not {name for name in asyncio.run(left()) if name.startswith("MedusaSend")}
 
 
 # Feeds ----------------------------------------------------------------------------------------------------------------
@@ -522,6 +549,17 @@ def test_both_units_are_paid_back_as_imported_and_not_a_second_time():
     assert refund["note"] == f"return {found['returns'][1]['id']}"
     assert abs(refund["amount"] - rounded(line_value(found, 2), Decimal("0.01"))) <= Decimal("0.01")
     assert medusa.writes()[1][1] == {"items": [{"id": found["line"], "quantity": 2}]}
+
+
+@pytest.mark.parametrize("stranger", ["{line}", "{line}/0", "{line}/99", "ordli_other/1"])
+def test_what_is_no_unit_of_the_order_is_refused_before_anything_is_received(stranger):
+    found = recorded("returns")
+    medusa = decision_server(found)
+    both = decided(found, ACCEPTED, ACCEPTED)
+    both[0] = both[0].model_copy(update={"order_item": stranger.format(line=found["line"])})
+    (answer,) = medusa.run(UpdateCancellationRequest, "run", both)
+    assert (answer.status, medusa.writes()) == (FAIL, [])
+    assert "no unit of this order" in answer.message
 
 
 def test_what_somebody_paid_back_by_hand_is_not_paid_back_again():
