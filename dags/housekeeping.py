@@ -1,7 +1,7 @@
-"""Staged files of finished runs are removed after a week.
+"""Staged files are removed: those of finished runs after a week, what is remembered of a channel's words after two months.
 
-They hold people's data, and only serve a Clear. A task that is cleared later than that fails with *staging expired*;
-clear its run from the fetch task instead.
+The former hold people's data, and only serve a Clear. A task that is cleared later than that fails with *staging
+expired*; clear its run from the fetch task instead. What waits in quarantine or parked, and open batch requests, stay.
 
 #### When it fails
 
@@ -16,7 +16,7 @@ from order_integration.operators.housekeeping import PurgeStaging
 
 with DAG(
     dag_id="housekeeping",
-    description="Removes staged files of finished runs after a week.",
+    description="Removes staged files that serve nothing any more.",
     doc_md=__doc__,
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
