@@ -1,4 +1,4 @@
-"""Staged files are removed: those of finished runs after a week, what is remembered of a channel's words after two months.
+"""Staged files are removed: those of runs after a week, what is remembered of a channel's words after two months.
 
 The former hold people's data, and only serve a Clear. A task that is cleared later than that fails with *staging
 expired*; clear its run from the fetch task instead. What waits in quarantine or parked, and open batch requests, stay.
