@@ -1,12 +1,14 @@
-"""Jobs of many channels wait in a real triggerer: without a worker, and through its death."""
+"""Jobs of many channels wait in a real triggerer: without a worker, and through its death.
 
+The jobs are handed over before Airflow is up, and its runs only wait for them: starting tasks is what takes time.
+"""
+
+import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from sandbox.run.errors import RunError
 from sandbox.run.state import REPOSITORY, State, write_private
 from tests.conftest import PASSWORD, USER, BackOffice
 from tests.e2e.conftest import Api, Stack, _airflow, _free_ports, until
-from tests.flows.steps import Steps, config
+from tests.flows.outbound_steps import OutboundSteps
 from tests.shelf import Shelf, order
 from tests.shelf_outbound import Board
 
@@ -27,6 +29,27 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow"), pytest.mark.t
 
 CHANNELS = 20
 FEEDS = 10  # a channel
+DAGS = """
+import json
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, task
+
+from order_integration.sensors.check_orders import CheckOrders
+
+OFTEN = {"retries": 3, "retry_delay": timedelta(seconds=1)}  # SQLite has one writer
+
+
+@task
+def send(job):
+    return job
+
+
+for name, job in json.loads(Path(__file__).with_name("jobs.json").read_text()).items():
+    with DAG(f"update_orders__{name}", schedule=None, default_args=OFTEN):
+        send(job) >> CheckOrders(task_id="check_orders", flow="update_orders", channel=name)
+"""
 BUSY = 120.0  # seconds that one call may take: SQLite has one writer
 NAMES = [f"shelf{number:02}" for number in range(1, CHANNELS + 1)]
 WORLD: dict[str, Any] = {
@@ -53,12 +76,13 @@ class Quick(Stack):
             "CORE__PARALLELISM": "2",  # SQLite has one writer
         }
         own = {f"AIRFLOW__{name}": value for name, value in quick.items()}
-        return {**super().environment(), **own, "PYTHONPATH": str(REPOSITORY)}
+        staging = f"file://{self.state.home}/steps/staging"
+        return {**super().environment(), **own, "ORDER_INTEGRATION_STAGING": staging, "PYTHONPATH": str(REPOSITORY)}
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Twenty channels, each with an order that is due and a shelf that answers with ten feeds."""
+    """Twenty channels, each with a job of ten feeds that its shelf has accepted."""
 
     stack: Quick
     api: Api
@@ -66,8 +90,8 @@ class Waiting:
     boards: dict[str, Board]
 
     def tasks(self, task: str) -> list[dict[str, Any]]:
-        """Of all channels; there is one run of each, of five tasks."""
-        answer = self.api._http.get("/api/v2/dags/~/dagRuns/~/taskInstances", params={"limit": 5 * CHANNELS})
+        """Of all channels; there is one run of each, of two tasks."""
+        answer = self.api._http.get("/api/v2/dags/~/dagRuns/~/taskInstances", params={"limit": 2 * CHANNELS})
         return [row for row in answer.raise_for_status().json()["task_instances"] if row["task_id"] == task]
 
     def states(self, task: str) -> list[str]:
@@ -88,10 +112,11 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
         url = undo.enter_context(running(create_app(":memory:", WORLD)))
         office = undo.enter_context(BackOffice(base_url=url, timeout=30))
         office.switch(login_limit_per_minute=None)
-        for number, (name, board) in enumerate(boards.items(), 1):
-            board.rule(answers="feeds", feeds_a_page=FEEDS)
-            _is_due(Steps(url, tmp_path / "steps", config(name=name, omnitron_channel_id=number)), office, number)
-        _write_settings(state, url, boards)
+        jobs = {
+            name: _handed_over(url, state.home / "steps", _entry(number, boards[name]) | {"name": name}, office)
+            for number, name in enumerate(NAMES, 1)
+        }
+        _write_settings(state, url, boards, jobs)
         stack = Quick(state, ports.airflow, secrets)
         undo.callback(lambda: [service.stop() for service in _airflow(state)])
         stack.start(stack.missing(), lambda _: None)
@@ -102,35 +127,40 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
         yield Waiting(stack, api, office, boards)
 
 
-def _is_due(steps: Steps, office: BackOffice, channel: int) -> None:
-    Shelf.orders[:] = [order(str(channel))]
-    steps.run()
+def _entry(number: int, board: Board) -> dict[str, Any]:
+    return {
+        "connection": "shelf",
+        "omnitron_channel_id": number,
+        "catalog_id": 1,
+        "active_from": "2026-01-01T00:00:00+00:00",
+        "is_sync": False,
+        "feed_poll": "1s",
+        "settings": {"folder": str(board.folder)},
+    }
+
+
+def _handed_over(url: str, home: Path, entry: dict[str, Any], office: BackOffice) -> dict[str, Any]:
+    """What `send` says of the channel's one order."""
+    number, board = entry["omnitron_channel_id"], Board(entry["settings"]["folder"])
+    board.rule(answers="feeds", feeds_a_page=FEEDS)
+    steps = OutboundSteps(url, home, own=entry)
+    Shelf.orders[:] = [order(str(number))]
+    steps.steps.run()
     Shelf.orders.clear()
-    [row] = office.rows("orders", channel)
+    [row] = office.rows("orders", number)
     office.patch(f"/admin/orders/{row['pk']}", json={"status": "500"}).raise_for_status()
+    return steps.sent(is_sync=False)
 
 
-def _write_settings(state: State, url: str, boards: dict[str, Board]) -> None:
+def _write_settings(state: State, url: str, boards: dict[str, Board], jobs: dict[str, Any]) -> None:
     host, _, port = url.removeprefix("http://").partition(":")
     known = {"conn_type": "http", "host": f"http://{host}", "port": int(port), "login": USER, "password": PASSWORD}
     write_private(state.connections, {"omnitron": known, "shelf": known})
-    entries = {
-        name: {
-            "connector": "tests.shelf_outbound:OutboundShelf",
-            "connection": "shelf",
-            "omnitron_channel_id": number,
-            "catalog_id": 1,
-            "active_from": datetime.now(UTC).isoformat(),  # no slot of the schedule yet: it starts no run
-            "schedule": "0 0 1 1 *",
-            "is_sync": False,
-            "feed_poll": "1s",
-            "retry_delay": "1s",
-            "settings": {"folder": str(board.folder)},
-        }
-        for number, (name, board) in enumerate(boards.items(), 1)
-    }
     (state.home / "dags").mkdir()
-    shutil.copy(REPOSITORY / "dags" / "update_orders.py", state.home / "dags")  # the others are not needed here
+    (state.home / "dags" / "update_orders.py").write_text(DAGS)
+    (state.home / "dags" / "jobs.json").write_text(json.dumps(jobs))
+    own = {"connector": "tests.shelf_outbound:OutboundShelf"}
+    entries = {name: own | _entry(number, board) for number, (name, board) in enumerate(boards.items(), 1)}
     (state.home / "channels.yaml").write_text(yaml.safe_dump({"channels": entries}))
 
 
@@ -168,8 +198,10 @@ def test_two_hundred_feeds_wait_without_a_worker_and_none_is_lost_when_the_trigg
         board.rule(feeds={"*": "done"})
     waiting.stack.start(waiting.stack.missing(), lambda _: None)
 
-    until(lambda: waiting.states("settle") == ["success"] * CHANNELS, "the end of all runs")
-    assert {api.state(f"update_orders__{name}", run) for name, run in runs.items()} == {"success"}
+    until(lambda: waiting.states("check_orders") == ["success"] * CHANNELS, "the end of all jobs")
+    until(
+        lambda: {api.state(f"update_orders__{name}", run) for name, run in runs.items()} == {"success"}, "all runs' end"
+    )
     for number, (name, board) in enumerate(boards.items(), 1):
         assert board.orders() == [str(number)], name
         assert [row["status"] for row in waiting.office.rows("batch_requests", number)][-1] == "done"
