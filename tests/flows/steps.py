@@ -13,11 +13,12 @@ from typing import Any
 from order_integration.channels.commands import ChannelConnection, Connector, Window
 from order_integration.channels.registry import ChannelConfig, connector_class
 from order_integration.errors import ConfigurationError, ContractError, IntegrationError, LockedError, RetriableError
+from order_integration.flows.books import Books
 from order_integration.flows.handing_over import OUTCOMES, collected, keep_outcomes
 from order_integration.flows.inbound import CHUNK, Inbound, fetch, transform
 from order_integration.flows.outcomes import Balance, Outcome, Result
 from order_integration.flows.pushing import Pushing
-from order_integration.flows.settling import Books, settle, verdict
+from order_integration.flows.settling import settle, verdict
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.shared_token import SharedToken

@@ -157,7 +157,7 @@ class Settle(WaitsForLock):
 
     def patience(self, error: LockedError) -> timedelta:
         """A channel whose links wait for its own jobs has said itself how long such a job may take."""
-        from order_integration.flows.settling import is_for_long  # noqa: PLC0415
+        from order_integration.flows.linking import is_for_long  # noqa: PLC0415
 
         deadline = configured(self.channel).feed_deadline
         return max(deadline, LOCK_PATIENCE) if is_for_long(error) else LOCK_PATIENCE
@@ -168,7 +168,7 @@ class Settle(WaitsForLock):
         return [Folder(staging(), one["folder"]) if one and one["chunks"] == chunks.path else None for one in said]
 
     def _books(self, context: "Context", channel: ChannelConfig, omnitron: Any) -> Any:
-        from order_integration.flows.settling import Books  # noqa: PLC0415
+        from order_integration.flows.books import Books  # noqa: PLC0415
 
         ti, area = context["ti"], staging()
         return Books(
