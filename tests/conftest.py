@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from sandbox.faults import running
 from sandbox.omnitron import create_app
+from tests import real_medusa
 from tests.shelf import Shelf
 
 # No test is a matter of speed: a loaded machine is no failure.
@@ -96,6 +97,13 @@ class BackOffice(httpx.Client):
 def omnitron_url() -> Iterator[str]:
     with running(create_app(":memory:", WORLD)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def medusa() -> Iterator[Callable[[int], real_medusa.Said]]:
+    """A real Medusa server, the same for all tests of the xdist group `medusa`."""
+    with real_medusa.started() as more_orders:
+        yield more_orders
 
 
 @pytest.fixture

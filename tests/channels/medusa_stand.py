@@ -1,15 +1,10 @@
 """A real, seeded Medusa server for the tests, what people do in it, and a process that is killed at its work."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
@@ -26,8 +21,6 @@ from sandbox.medusa import aftersales
 from sandbox.medusa.client import Api, basic
 from tests.channels.medusa_kit import CENTURY, connector
 
-PORT = os.environ.get("MEDUSA_STAND_PORT", "9140")
-PLACED = 30
 WRITES = ("POST", "DELETE")
 READING = {
     "orders": GetOrders,
@@ -157,28 +150,6 @@ async def cut(url, writes):
             yield f"http://127.0.0.1:{server.port}", done
         finally:
             forever.set()
-
-
-@contextmanager
-def started(folder):
-    """A stand. `MEDUSA_STAND_HOME` names a home to use again, with new orders, which saves a minute or two."""
-    kept = os.environ.get("MEDUSA_STAND_HOME")
-    command = [sys.executable, "-m", "sandbox.medusa", "--home", kept or str(folder), "--port", PORT]
-    orders = PLACED + (_up(command, 0)["orders"] if kept else 0)
-    try:
-        stand = Stand(_up(command, orders))
-        yield stand
-        stand.close()
-    finally:
-        subprocess.run([*command, "--stop" if kept else "--forget"], check=True, stdout=subprocess.DEVNULL)
-
-
-def _up(command, orders):
-    done = subprocess.run([*command, "--orders", str(orders)], capture_output=True, text=True, check=False)
-    if done.returncode == 3:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def submission(order, units, reference="1/1", is_sync=True):

@@ -22,10 +22,11 @@ from order_integration.dto import (
 )
 from sandbox.medusa import aftersales
 from tests.channels.medusa_kit import CENTURY, read_all
-from tests.channels.medusa_stand import started, submission
+from tests.channels.medusa_stand import Stand, submission
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("medusa"), pytest.mark.timeout(600)]
 
+PLACED = 30  # an order for each of the tests below
 SHIPPED, DELIVERED, APPROVED = OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.APPROVED
 ACCEPTED, REJECTED, WAITING = "completed", "rejected", "confirmation_waiting"
 
@@ -49,9 +50,10 @@ FROM (
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory):
-    with started(tmp_path_factory.mktemp("medusa")) as stand:
-        yield stand
+def stand(medusa):
+    stand = Stand(medusa(PLACED))
+    yield stand
+    stand.close()
 
 
 # Flow 1 ---------------------------------------------------------------------------------------------------------------
@@ -70,7 +72,7 @@ def test_every_order_arrives_with_the_amounts_of_medusas_tables(stand):
     with psycopg.connect(stand.said["database_url"]) as database:
         expected = database.execute(EXPECTED_LINES).fetchall()
         known = {row[0] for row in database.execute('SELECT id FROM "order"')}
-    assert len(orders) == stand.said["orders"]
+    assert len(orders) == len(known)
     assert {dto.order.remote_id for dto in orders} == known
     lines = [figures_of(dto, line) for dto in orders for line in {item.line for item in dto.order_item}]
     assert sorted(lines) == expected
