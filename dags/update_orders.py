@@ -10,7 +10,8 @@ order that failed, and counts. What is not told stays due in Omnitron: there is 
 * **send**: the channel or Omnitron does not answer. The batch request was failed, its orders are due again; a channel
   that can be asked gets nothing twice. While another batch request is in the way, it waits; its log names it.
 * **check_orders** waits without a slot, as long as `feed_deadline` at most. Then the job ends as failed, with a report,
-  and its orders are offered again. If the task itself dies, the DAG `check_orders` ends the batch request.
+  and its orders are offered again; what the channel still works on is not sent anew, the next run waits for it. If the
+  task itself dies, the DAG `check_orders` ends the batch request.
 * **settle**: the table in its log counts every order that was due, failures by type: `mapping` (Omnitron's data),
   `remote` (the channel refused it), `channel_app` (no answer, or a defect). Omnitron's Marketplace Logs name each.
 

@@ -310,5 +310,5 @@ print(json.dumps([[plugin.name for plugin in plugins], errors, sorted(sys.module
         - {"__init__", "__main__", "plugin"}
         - set(sys.stdlib_module_names)
     )
-    assert {"staging", "errors", "transport", "registry"} <= stray
+    assert {"waiting", "errors", "transport", "registry"} <= stray
     assert not stray & set(modules)

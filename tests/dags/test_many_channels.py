@@ -226,7 +226,8 @@ def test_the_others_go_on_while_one_channel_is_down_and_one_is_crooked(
     waiting = {path.relative_to(staging).parts[1] for path in files_of(staging / "quarantine")}
     assert waiting == {"kervan_two"}
     assert runs["kervan_two"].table()["quarantined"] == len(sold("kervan_two") - numbers["kervan_two"])
-    assert {path.relative_to(staging).parts[1] for path in files_of(staging / "runs")} == set(FINE)
+    read = {path.relative_to(staging).parts[1] for path in files_of(staging / "runs") if path.stem[:4] == "page"}
+    assert read == set(FINE)
 
     # Limits, too: as many push tasks as the channel allows; one log-in serves them all.
     pushes = {name: sum(task.startswith("push[") for task in runs[name].states()) for name in FINE}
