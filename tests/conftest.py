@@ -101,7 +101,7 @@ def omnitron_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def medusa() -> Iterator[Callable[[int], real_medusa.Said]]:
-    """A real Medusa server, the same for all tests of the xdist group `medusa`."""
+    """A real Medusa server, for the tests of one file at a time."""
     with real_medusa.started() as more_orders:
         yield more_orders
 

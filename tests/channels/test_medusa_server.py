@@ -24,7 +24,7 @@ from sandbox.medusa import aftersales
 from tests.channels.medusa_kit import CENTURY, read_all
 from tests.channels.medusa_stand import Stand, submission
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("medusa"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PLACED = 30  # an order for each of the tests below
 SHIPPED, DELIVERED, APPROVED = OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.APPROVED

@@ -11,7 +11,7 @@ from tests.real_medusa import Said
 # What Medusa has not, and the connector says so.
 NOT_THERE = {"ask cancel: Medusa's shoppers can't, they ask the shop"}
 
-pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.xdist_group("medusa"), pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(3000)]
 
 
 def test_the_connector_keeps_to_every_commands_contract(medusa: Callable[[int], Said]) -> None:

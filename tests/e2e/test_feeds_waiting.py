@@ -25,7 +25,7 @@ from tests.flows.outbound_steps import OutboundSteps
 from tests.shelf import Shelf, order
 from tests.shelf_outbound import Board
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 CHANNELS = 20
 FEEDS = 10  # a channel

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import OVER, Deployment, day, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 HOUR = timedelta(hours=1)
 BACKFILLED = datetime(2026, 3, 2, tzinfo=UTC)
