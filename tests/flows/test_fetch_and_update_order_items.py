@@ -391,6 +391,22 @@ def test_what_the_channel_can_t_show_again_is_not_sent_from_memory(
     assert there(back_office, "status") == {"1-1/1": ["400"]}
 
 
+def test_news_go_on_while_the_channel_works_on_a_feed(steps: Steps, back_office: BackOffice) -> None:
+    arrive(steps, order("1", [item("1")]))
+    back_office.rows("orders")  # logs in
+    path = "/api/v1/channel/1/batch_requests/"
+    pk = back_office.post(path, json={"channel": 1}).json()["pk"]
+    for body in ({"status": "commit", "content_type": "order", "objects": []}, {"status": "sent_to_remote"}):
+        back_office.patch(f"{path}{pk}/", json={"channel": 1, **body}).raise_for_status()
+    told(news("1-1/1", order_remote_id="1", **DELIVERED))
+
+    assert results(steps.run()) == {"updated": 1}
+
+    assert there(back_office, "status") == {"1-1/1": ["550"]}
+    assert steps.owed.all() == {}
+    assert back_office.get(f"{path}{pk}/").json()["status"] == "sent_to_remote"
+
+
 # Bad ones, lost answers, kills, and everything twice -----------------------------------------------------------------
 
 
