@@ -27,7 +27,7 @@ clean: env  ## end it, and forget its databases
 	@$(BIN)/python -m sandbox.run clean
 
 test: env  ## all tests, a process a core (ARGS='-m "not e2e"': without those that take minutes)
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not by_hand" $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile -m "not by_hand" $(ARGS)
 conformance: env  ## every connector by the suite that judges them, Medusa's on a real server
 	$(BIN)/pytest -n 0 tests/conformance tests/channels/test_marketplace_conformance.py $(ARGS)
 # The client that Omnitron's makers publish, in an environment of its own: it shall find our stand-in as the real one is.
