@@ -18,7 +18,7 @@ settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no process is left with them at the end."""
+    """The longest first, where one process runs them all; several take the files with most tests first."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
