@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from order_integration.errors import IntegrationError, LockedError, RefusedError
 from order_integration.flows.books import Books
-from order_integration.omnitron.batch_requests import ACCEPTED_BY_CHANNEL, Batch, BatchRequests
+from order_integration.omnitron.batch_requests import Batch, BatchRequests, is_held_by_channel
 from order_integration.omnitron.client import slices
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.orders import exists
@@ -63,7 +63,7 @@ async def _link_some(books: Books, batches: BatchRequests, some: list[Link], don
     try:
         done.batch = await link_in_batch(books, batches, some)
     except LockedError as error:
-        if not (books.link_beside_open_jobs and is_for_long(error)):
+        if not (books.link_beside_open_jobs and is_held_by_channel(error)):
             raise
         log.info("%s: writing %d links one by one", error, len(some))
         for link, refusal in (await IntegrationActions(books.omnitron).write(some)).items():
@@ -119,17 +119,12 @@ async def _commit(books: Books, batches: BatchRequests, batch: Batch, links: Seq
         try:
             return await batches.commit(batch, books.content_type, links)
         except LockedError as error:
-            if is_for_long(error):
+            if is_held_by_channel(error):
                 raise
             log.info("%s: asking again in %s seconds", error, wait)
             await asyncio.sleep(wait)
     await batches.commit(batch, books.content_type, links)
     return None
-
-
-def is_for_long(error: LockedError) -> bool:
-    """Whether the lock is held by a job that the channel has accepted."""
-    return error.ids.get("batch_status") in ACCEPTED_BY_CHANNEL
 
 
 async def _failed(batches: BatchRequests, batch: Batch) -> bool:

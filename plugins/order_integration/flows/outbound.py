@@ -17,11 +17,11 @@ from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import FailedReasonType
 from order_integration.errors import IntegrationError, LockedError, RefusedError
 from order_integration.omnitron.batch_requests import (
-    ACCEPTED_BY_CHANNEL,
     Batch,
     BatchRequests,
     BatchState,
     BatchStatus,
+    is_held_by_channel,
 )
 from order_integration.omnitron.client import Omnitron, slices
 from order_integration.omnitron.integration_actions import Link
@@ -135,11 +135,6 @@ def kept(folder: Folder) -> list[Sent]:
     return [Sent.from_row(row) for row in folder.read(OUTCOMES)]
 
 
-def by_channel(error: LockedError) -> bool:
-    """Whether the batch request in the way is one that the channel works on: it may take hours."""
-    return error.ids.get("batch_status") in ACCEPTED_BY_CHANNEL
-
-
 # a job --------------------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +218,7 @@ class Job:
             try:
                 await self.sending.requests.commit(batch, self.sending.content_type, links)
             except LockedError as error:
-                if wait is None or by_channel(error):
+                if wait is None or is_held_by_channel(error):
                     raise
                 await asyncio.sleep(wait)
             else:

@@ -12,9 +12,10 @@ from typing import Any
 
 from order_integration.channels.commands import Connector, UpdateCancellationRequest
 from order_integration.errors import LockedError
-from order_integration.flows.outbound import How, Sending, Sent, State, by_channel, end_left_over, job
+from order_integration.flows.outbound import How, Sending, Sent, State, end_left_over, job
 from order_integration.flows.telling import Telling
 from order_integration.flows.translating import Request, Translator, backwards
+from order_integration.omnitron.batch_requests import is_held_by_channel
 from order_integration.omnitron.cancellation_requests import KIND, CancellationRequests
 from order_integration.omnitron.client import Omnitron, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions
@@ -75,7 +76,7 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
         try:
             refused = await opened.commit([request.sent for request in due])
         except LockedError as error:
-            if not by_channel(error):
+            if not is_held_by_channel(error):
                 raise
             log.warning("%s: the requests stay due", error)
             sending.keep([*known, *(request.sent.moved(State.WAITING) for request in due)])

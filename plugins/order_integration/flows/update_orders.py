@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from order_integration.channels.commands import Connector, SendUpdatedOrders
 from order_integration.dto import FailedReasonType, UpdatedOrderDto, UpdatedOrderItemDto
 from order_integration.errors import ContractError, LockedError
-from order_integration.flows.outbound import CHECKED, How, Left, Sending, Sent, State, by_channel, end_left_over, job
+from order_integration.flows.outbound import CHECKED, How, Left, Sending, Sent, State, end_left_over, job
 from order_integration.flows.submissions import Notes
 from order_integration.flows.submitting import Submitting
+from order_integration.omnitron.batch_requests import is_held_by_channel
 from order_integration.omnitron.client import Omnitron, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.order_items import OrderItems
@@ -164,7 +165,7 @@ async def send(sending: Sending, connector: Connector, ready: Folder, how: How) 
             submitting = Submitting(sending, opened, notes, connector.command(SendUpdatedOrders), how)  # type: ignore[type-abstract]
             return await submitting.all(due, unmapped)
     except LockedError as error:
-        if not by_channel(error):
+        if not is_held_by_channel(error):
             raise
         return _all_wait(sending, [*unmapped, *(sent for sent, _ in due)], str(error))
 

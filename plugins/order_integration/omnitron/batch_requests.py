@@ -177,3 +177,8 @@ class BatchRequests:
             found = await self.status(pk)
             if found not in ENDED or (wanted is BatchStatus.DONE and found != wanted):
                 raise ContractError(f"a batch request is {found}, not {wanted}", batch=pk) from error
+
+
+def is_held_by_channel(error: LockedError) -> bool:
+    """Whether the batch request in the way is a job that the channel has accepted: it may take hours."""
+    return error.ids.get("batch_status") in ACCEPTED_BY_CHANNEL

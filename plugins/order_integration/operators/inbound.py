@@ -157,10 +157,10 @@ class Settle(WaitsForLock):
 
     def patience(self, error: LockedError) -> timedelta:
         """A channel whose links wait for its own jobs has said itself how long such a job may take."""
-        from order_integration.flows.linking import is_for_long  # noqa: PLC0415
+        from order_integration.omnitron.batch_requests import is_held_by_channel  # noqa: PLC0415
 
         deadline = configured(self.channel).feed_deadline
-        return max(deadline, LOCK_PATIENCE) if is_for_long(error) else LOCK_PATIENCE
+        return max(deadline, LOCK_PATIENCE) if is_held_by_channel(error) else LOCK_PATIENCE
 
     def _pushed(self, context: "Context", chunks: Folder, count: int) -> list[Folder | None]:
         found = context["ti"].xcom_pull(task_ids="push", key=OUTCOMES, map_indexes=list(range(count))) or []

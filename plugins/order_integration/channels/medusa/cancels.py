@@ -9,10 +9,9 @@ from order_integration.channels.medusa.edits import Edited, changes, edited
 from order_integration.channels.medusa.reading import (
     Query,
     checked_window,
-    of_sales_channels,
     one,
+    orders_within,
     pages_by_id,
-    within,
 )
 from order_integration.channels.medusa.shape import shaped_like
 from order_integration.channels.medusa.units import STATE, highest, parcels, quantity
@@ -39,8 +38,7 @@ class MedusaGetCancelledOrders(GetCancelledOrders):
 
     def transform_data(self, data: Window) -> Query:
         """All orders that changed: an edit does not change an order's status."""
-        limit: Query = {"fields": STATE, "limit": self.connector.channel.page_size}
-        return within("updated_at", data) | limit | of_sales_channels(self.settings.sales_channels)
+        return orders_within("updated_at", data, self, STATE)
 
     async def send_request(self, data: Query) -> AsyncIterator[list[Record]]:
         """The orders of which something is cancelled."""

@@ -11,10 +11,9 @@ from order_integration.channels.commands import NO_ID, GetUpdatedOrderItems, Rec
 from order_integration.channels.medusa.reading import (
     Query,
     checked_window,
-    of_sales_channels,
     one,
+    orders_within,
     pages_by_id,
-    within,
 )
 from order_integration.channels.medusa.shape import shaped_like
 from order_integration.channels.medusa.units import STATE, Parcel, parcels
@@ -43,8 +42,7 @@ class MedusaGetUpdatedOrderItems(GetUpdatedOrderItems):
 
     def transform_data(self, data: Window) -> Query:
         """All orders that changed."""
-        limit: Query = {"fields": STATE, "limit": self.connector.channel.page_size}
-        return within("updated_at", data) | limit | of_sales_channels(self.settings.sales_channels)
+        return orders_within("updated_at", data, self, STATE)
 
     async def send_request(self, data: Query) -> AsyncIterator[list[Record]]:
         """The shipped units of each page's orders."""

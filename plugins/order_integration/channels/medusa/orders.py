@@ -9,10 +9,9 @@ from order_integration.channels.medusa.mapping import order_dto
 from order_integration.channels.medusa.reading import (
     Query,
     checked_window,
-    of_sales_channels,
     one,
+    orders_within,
     pages_by_id,
-    within,
 )
 from order_integration.channels.medusa.shape import shaped_like
 from order_integration.dto import ChannelCreateOrderDto
@@ -46,8 +45,7 @@ class MedusaGetOrders(GetOrders):
 
     def transform_data(self, data: Window) -> Query:
         """The window as Medusa's filters."""
-        limit: Query = {"fields": FIELDS, "limit": self.connector.channel.page_size}
-        return within("created_at", data) | limit | of_sales_channels(self.settings.sales_channels)
+        return orders_within("created_at", data, self, FIELDS)
 
     async def send_request(self, data: Query) -> AsyncIterator[list[Record]]:
         """Pages by keyset, with one more call for each order that is no longer as it was placed."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from order_integration.channels.commands import Record, Window
+from order_integration.channels.commands import ReadCommand, Record, Window
 from order_integration.errors import ConfigurationError, ContractError, RefusedError
 from order_integration.exact_json import Json
 from order_integration.transport import HttpSession
@@ -40,6 +40,12 @@ def within(field: str, window: Window) -> Query:
 def of_sales_channels(channels: Iterable[str]) -> Query:
     """Only orders of these; of all where none is named."""
     return {"sales_channel_id[]": list(channels)} if channels else {}
+
+
+def orders_within(field: str, data: Window, command: ReadCommand[Any], fields: str) -> Query:
+    """Orders of the channel's that moved into the window by `field`, a page at a time."""
+    limit: Query = {"fields": fields, "limit": command.connector.channel.page_size}
+    return within(field, data) | limit | of_sales_channels(command.settings.sales_channels)
 
 
 async def pages_by_id(http: HttpSession, kind: str, query: Query) -> AsyncIterator[list[Record]]:
