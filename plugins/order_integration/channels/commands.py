@@ -35,6 +35,7 @@ from order_integration.dto import (
     ChannelCreateOrderDto,
     ChannelUpdateOrderItemDto,
     FeedVerdict,
+    OrderState,
     Submission,
     Submitted,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "GetChannelConfSchema",
     "GetOrders",
     "GetUpdatedOrderItems",
+    "OrderState",
     "ReadCommand",
     "Record",
     "SendUpdatedOrders",
@@ -66,6 +68,14 @@ __all__ = [
 
 class GetOrders(ReadCommand[ChannelCreateOrderDto]):
     """Flow 1: orders of the channel."""
+
+    def order_state(self, record: Record) -> OrderState | None:  # noqa: ARG002
+        """How far a raw order is at the channel; None: not known.
+
+        Optional. With it an order that the channel cancelled while it waited is not created any more, and
+        reconciliation compares states, not amounts alone.
+        """
+        return None
 
 
 class GetCancelledOrders(ReadCommand[CancelOrderDto]):

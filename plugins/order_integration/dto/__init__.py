@@ -29,7 +29,7 @@ from order_integration.dto.orders import (
 )
 from order_integration.dto.refusals import record_error
 from order_integration.dto.reports import ErrorReportDto, OperationalEventDto
-from order_integration.dto.statuses import GONE, SHIPPED, OrderStatus
+from order_integration.dto.statuses import GONE, SHIPPED, OrderState, OrderStatus
 from order_integration.dto.updates import Submission, UpdatedOrderDto, UpdatedOrderItemDto
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "OperationalEventDto",
     "OrderBatchRequestResponseDto",
     "OrderItemDto",
+    "OrderState",
     "OrderStatus",
     "ResponseStatus",
     "Submission",

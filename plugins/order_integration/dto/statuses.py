@@ -25,6 +25,16 @@ class OrderStatus(StrEnum):
     REFUNDED = "600"
 
 
+class OrderState(StrEnum):
+    """How far an order is as a whole, in words that every channel and Omnitron have."""
+
+    OPEN = "open"  # all that is neither of the others: paid, prepared, partly shipped
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+
+
 # No longer to be shipped: a cancel is waiting or carried out, or it came back.
 GONE = frozenset({OrderStatus.CANCELLATION_WAITING, OrderStatus.CANCELED, OrderStatus.REFUNDED})
 # Has left the house, whatever became of it on the way.
