@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -17,8 +17,18 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from croniter import CroniterBadDateError, CroniterError, croniter
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from order_integration.channels.notifiers import NotifierConfig
 from order_integration.errors import ConfigurationError
 
 if TYPE_CHECKING:  # a DAG file is parsed in every task: it shall not pay for an HTTP client
@@ -32,6 +42,7 @@ BUILT_IN = "order_integration.channels"
 
 NAME = r"[a-z][a-z0-9_]{0,39}"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LARGEST_JUMP = timedelta(hours=2)  # of a clock that goes forward in spring
 
 
 def _duration(value: object) -> object:
@@ -97,6 +108,10 @@ class ChannelConfig(BaseModel):
     limits: ChannelLimits = ChannelLimits()
     owner: str = "data-team"
     retry_delay: Duration = timedelta(minutes=1)  # of a failed task; doubles from try to try
+    alarms: tuple[NotifierConfig, ...] = ()  # besides a line in the log
+    alarm_again_after: Duration = timedelta(days=1)  # while an outage goes on; 0: in every window
+    quiet_after: Duration = timedelta(0)  # without any order; 0: never
+    fresh_within: Duration | None = None  # the newest window that is settled; None: three windows; 0: not watched
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -114,7 +129,18 @@ class ChannelConfig(BaseModel):
         """Whether a scheduled run's logical date can be `moment`."""
         if moment.second or moment.microsecond:
             return False
-        return bool(croniter.match(self.schedule, moment.astimezone(ZoneInfo(self.timezone))))
+        zone = ZoneInfo(self.timezone)
+        wall = moment.astimezone(zone).replace(tzinfo=None)
+        # Airflow has the slot of half past two at half past three on the day on which the clock leaves two out.
+        left_out = wall - self.clock_jump(moment)
+        is_left_out = left_out.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != left_out
+        return any(croniter.match(self.schedule, one) for one in (wall, *[left_out] * is_left_out))
+
+    def clock_jump(self, moment: datetime) -> timedelta:
+        """How far the clock of the schedule's zone went forward shortly before `moment`; mostly not at all."""
+        zone = ZoneInfo(self.timezone)
+        now, before = (one.astimezone(zone).utcoffset() for one in (moment, moment - LARGEST_JUMP))
+        return max((now or timedelta()) - (before or timedelta()), timedelta())
 
 
 @dataclass(frozen=True)
@@ -123,6 +149,7 @@ class BrokenChannel:
 
     name: str
     sentence: str
+    alarms: tuple[NotifierConfig, ...] = ()
 
 
 Channels = Mapping[str, ChannelConfig | BrokenChannel]
@@ -219,7 +246,15 @@ def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors(include_input=False)
         )
-        return BrokenChannel(_safe(name), f"channel {name}: {wrong}")
+        return BrokenChannel(_safe(name), f"channel {name}: {wrong}", _alarms_of(entry))
+
+
+def _alarms_of(entry: dict[str, Any]) -> tuple[NotifierConfig, ...]:
+    """Who is to hear of a broken channel, if that much can be read."""
+    try:
+        return TypeAdapter(tuple[NotifierConfig, ...]).validate_python(entry.get("alarms", ()))
+    except ValidationError:
+        return ()
 
 
 def _safe(name: str) -> str:

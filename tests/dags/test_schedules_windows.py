@@ -1,0 +1,185 @@
+"""Windows of any schedule in any zone, made by Airflow's own timetable: no hole, and slots that are refused."""
+# ruff: noqa: PLC0415 - Airflow reads its home when it is imported: conftest.py has to name it before.
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from order_integration.errors import ConfigurationError
+from order_integration.flows.windows import refuse_occupied_slot, scheduled
+from tests.dags.runs import create
+from tests.flows.steps import config
+
+ZONES = ("Europe/Istanbul", "UTC", "Europe/Berlin", "America/New_York")
+# Noon before the clocks change: forward and back, and twice in Istanbul, where they did so last.
+DAYS = {
+    "Berlin goes forward": datetime(2026, 3, 28, 12, tzinfo=UTC),
+    "Berlin goes back": datetime(2026, 10, 24, 12, tzinfo=UTC),
+    "New York goes forward": datetime(2026, 3, 7, 17, tzinfo=UTC),
+    "New York goes back": datetime(2026, 10, 31, 16, tzinfo=UTC),
+    "Istanbul went forward": datetime(2016, 3, 26, 10, tzinfo=UTC),
+    "Istanbul went back": datetime(2015, 11, 7, 10, tzinfo=UTC),
+}
+ODD = (
+    "*/15 * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "59 2 * * *", "0 2 * * *", "0 3 * * *", "0 0 * * *",
+    "*/15 1-4 * * *", "*/15 2 * * *", "*/30 0-5 * * *", "15,45 1-3 * * *", "0 1,2,3 * * *", "0 */2 * * *",
+    "5-59/20 * * * *", "30 1 * * 0",
+)  # fmt: skip
+MINUTES = st.lists(st.integers(0, 59), min_size=1, max_size=4, unique=True).map(
+    lambda some: ",".join(map(str, sorted(some)))
+)
+HOURS = st.one_of(
+    st.just("*"),
+    st.sampled_from(["*/2", "*/3", "1-4", "2", "0-5"]),
+    st.lists(st.integers(0, 23), min_size=1, max_size=5, unique=True).map(lambda some: ",".join(map(str, some))),
+)
+SCHEDULES = st.one_of(st.sampled_from(ODD), st.builds("{} {} * * *".format, MINUTES, HOURS))
+LAGS = st.integers(0, 3 * 3600).map(lambda seconds: timedelta(seconds=seconds))
+
+
+@cache
+def intervals(schedule: str, zone: str, since: datetime, days: float = 2) -> list[tuple[datetime, datetime]]:
+    """The data intervals of scheduled runs, one after the other, as the scheduler asks for them."""
+    import pendulum
+    from airflow.timetables.base import TimeRestriction
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    timetable = CronDataIntervalTimetable(schedule, timezone=zone)
+    restriction = TimeRestriction(earliest=pendulum.instance(since), latest=None, catchup=True)
+    last, found = None, []
+    while not found or found[-1][1] < since + timedelta(days=days):
+        info: Any = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        last = info.data_interval
+        found.append((_plain(last.start), _plain(last.end)))
+    return found
+
+
+def _plain(moment: Any) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def whole(moment: timedelta) -> str:
+    return f"{int(moment.total_seconds())}s"
+
+
+@given(
+    schedule=SCHEDULES,
+    zone=st.sampled_from(ZONES),
+    day=st.sampled_from(sorted(DAYS)),
+    lag=LAGS,
+    more=LAGS,
+    delays=st.lists(st.integers(0, 40_000), min_size=1, max_size=9),
+)
+@example("*/15 2 * * *", "Europe/Berlin", "Berlin goes forward", timedelta(), timedelta(), [0])
+@example("*/15 1-4 * * *", "America/New_York", "New York goes forward", timedelta(), timedelta(), [0])
+@example("*/30 0-5 * * *", "Europe/Istanbul", "Istanbul went forward", timedelta(), timedelta(), [0])
+def test_windows_of_any_schedule_leave_no_hole_over_a_change_of_the_clocks(
+    schedule: str, zone: str, day: str, lag: timedelta, more: timedelta, delays: list[int]
+) -> None:
+    channel = config(schedule=schedule, timezone=zone, lag=whole(lag), overlap=whole(lag + more))
+
+    windows = [
+        scheduled(channel, start, end, end + timedelta(seconds=delays[number % len(delays)])).window
+        for number, (start, end) in enumerate(intervals(schedule, zone, DAYS[day]))
+    ]
+
+    assert windows[0].start <= DAYS[day] + timedelta(days=1)
+    for before, after in pairwise(windows):
+        assert after.start <= before.end
+
+
+@given(schedule=SCHEDULES, zone=st.sampled_from(ZONES), day=st.sampled_from(sorted(DAYS)))
+@example("30 2 * * *", "Europe/Berlin", "Berlin goes forward")
+@example("59 2 * * *", "America/New_York", "New York goes forward")
+@example("15,45 1-3 * * *", "Europe/Istanbul", "Istanbul went forward")
+def test_a_manual_run_in_a_slot_of_any_schedule_is_refused(schedule: str, zone: str, day: str) -> None:
+    channel = config(schedule=schedule, timezone=zone)
+
+    for start, _ in intervals(schedule, zone, DAYS[day]):
+        with pytest.raises(ConfigurationError, match="slot of the schedule"):
+            refuse_occupied_slot(channel, start)
+
+
+@given(schedule=SCHEDULES, zone=st.sampled_from(ZONES), day=st.sampled_from(sorted(DAYS)), at=st.integers(0, 2879))
+def test_a_manual_run_between_the_slots_is_not_refused(schedule: str, zone: str, day: str, at: int) -> None:
+    channel = config(schedule=schedule, timezone=zone)
+    moment = DAYS[day] + timedelta(minutes=at)
+    found = intervals(schedule, zone, DAYS[day])
+    if moment < found[0][0] or moment in {one for interval in found for one in interval} or _changes(zone, moment):
+        return
+
+    refuse_occupied_slot(channel, moment)
+
+
+def _changes(zone: str, moment: datetime) -> bool:
+    """Around a change a schedule for some hours only has slots that Airflow leaves out."""
+    before, after = ((moment + timedelta(hours=hours)).astimezone(ZoneInfo(zone)).utcoffset() for hours in (-1, 1))
+    return before != after
+
+
+def test_a_backfill_reads_what_was_missed_and_moves_no_live_window(dag_bag: Any) -> None:
+    dag = dag_bag.get_dag("fetch_orders__shelf")
+    slots = intervals("0 * * * *", "Europe/Istanbul", datetime(2026, 2, 1, 9, tzinfo=UTC), days=0.25)
+    missed = slots[2:4]
+    for window in slots:
+        if window not in missed:
+            create(dag, "scheduled", window=window)
+    before = next_live_window(dag)
+
+    backfill(dag.dag_id, slots[0][0], slots[-1][0])
+
+    assert windows_of_runs(dag.dag_id, "backfill") == missed
+    assert next_live_window(dag) == before
+
+
+def test_a_backfill_beyond_the_last_live_window_is_where_the_schedule_goes_on(dag_bag: Any) -> None:
+    """Airflow's way, and why operations.md says to backfill from the last live window on."""
+    dag = dag_bag.get_dag("fetch_and_create_cancel__shelf")
+    slots = intervals("0 * * * *", "Europe/Istanbul", datetime(2026, 2, 1, 9, tzinfo=UTC), days=0.25)
+    create(dag, "scheduled", window=slots[0])
+    assert next_live_window(dag) == slots[1]
+
+    backfill(dag.dag_id, slots[3][0], slots[3][0])
+
+    assert next_live_window(dag) == slots[4]
+
+
+def backfill(dag_id: str, first: datetime, last: datetime) -> None:
+    from airflow.models.backfill import ReprocessBehavior, _create_backfill
+
+    _create_backfill(
+        dag_id=dag_id, from_date=first, to_date=last, max_active_runs=2, reverse=False, dag_run_conf={},
+        triggering_user_name="somebody", reprocess_behavior=ReprocessBehavior.NONE,
+    )  # fmt: skip
+
+
+def next_live_window(dag: Any) -> tuple[datetime, datetime]:
+    """As the DAG processor works it out each time it reads the file."""
+    from airflow.dag_processing.collection import _get_latest_runs_stmt
+    from airflow.models.dag import DagModel
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.utils.session import create_session
+
+    known = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    with create_session() as session:
+        model = session.get(DagModel, dag.dag_id)
+        model.calculate_dagrun_date_fields(known, reference_run=session.scalar(_get_latest_runs_stmt(dag.dag_id)))
+        found = model.next_dagrun_data_interval
+        session.rollback()
+    return _plain(found.start), _plain(found.end)
+
+
+def windows_of_runs(dag_id: str, kind: str) -> list[tuple[datetime, datetime]]:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_type == kind)).all()
+        return sorted((_plain(row.data_interval_start), _plain(row.data_interval_end)) for row in rows)
