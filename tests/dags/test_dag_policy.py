@@ -191,7 +191,7 @@ def test_windows_are_as_long_as_the_schedule_and_leave_nothing_out(
 
 def test_the_form_of_a_manual_run_asks_for_both_ends(dags: dict[str, Any]) -> None:
     for dag in dags.values():
-        assert set(dag.params) == {"window_start", "window_end"}
+        assert set(dag.params) == {"window_start", "window_end", "waiting_only"}
         assert all(dag.params.get_param(name).resolve() is None for name in dag.params)
 
 

@@ -1,6 +1,7 @@
 """Flow 4: what a channel cancelled by itself is cancelled in Omnitron. A cancel states a total, never "one more"."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +20,13 @@ from order_integration.omnitron.cancels import Cancels, Flags, is_gone, is_shipp
 from order_integration.omnitron.client import Omnitron, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.orders import orders_by_pk
+from order_integration.staging import Ended, Places, key_digest
 
 LONGEST_CODE = 100  # characters of the channel's reason that a report quotes
 
+ORDERS = "fetch_orders"  # the flow that brings what is cancelled here
+
+log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Item = pushing.Item[CancelOrderDto]
 Linked = Mapping[str, list[Row]]  # integration actions by the channel's id
@@ -121,7 +126,14 @@ async def push(ctx: Pushing, rows: list[Row]) -> list[Outcome]:
     orders = await actions.by_remote_id("order", (item.dto.order for item in items))
     units = await actions.by_remote_id("orderitem", (unit for item in items for unit in item.dto.cancel_items))
     known = await orders_by_pk(ctx.omnitron, (int(row["object_id"]) for found in orders.values() for row in found))
-    desk = _Desk(Cancels(ctx.omnitron), await _reasons(ctx.omnitron), orders, units, known)
+    desk = _Desk(
+        Cancels(ctx.omnitron),
+        await _reasons(ctx.omnitron),
+        orders,
+        units,
+        known,
+        Places.of(ctx.staging, ctx.channel.name, ORDERS),
+    )
     # An item is to be read just before it is cancelled, not long before.
     slots = asyncio.Semaphore(ctx.channel.limits.in_flight)
 
@@ -134,16 +146,20 @@ async def push(ctx: Pushing, rows: list[Row]) -> list[Outcome]:
 
 @dataclass(frozen=True)
 class _Desk:
-    """One push task's work: the mapping, what is linked, and the linked orders by pk."""
+    """One push task's work: the mapping, what is linked, the linked orders by pk, and the orders that waited."""
 
     cancels: Cancels
     mapping: ReasonMapping
     orders: Linked
     units: Linked
     known: Mapping[int, Row]
+    waited: Places
 
     async def push_one(self, item: Item) -> Outcome:
         order = self._order(item.dto)
+        if order is None:
+            log.info("order %s was cancelled while it waited, and never created", key_digest(item.key))
+            return Outcome(item.key, item.already_there, Ended.CANCELLED_AT_CHANNEL)
         pk = id_of(order)
         todo = todo_of(item.dto, self.units, await self.cancels.items(pk))
         links: tuple[Link, ...] = ()
@@ -159,12 +175,14 @@ class _Desk:
             return set_apart(item, todo.waits, links=links)
         return Outcome(item.key, Result.CREATED if links else item.already_there, links=links)
 
-    def _order(self, dto: CancelOrderDto) -> Row:
-        """The one order that is linked with the channel's id.
+    def _order(self, dto: CancelOrderDto) -> Row | None:
+        """The one order that is linked with the channel's id; None: it is not to be created any more.
 
         Raises RecordError where there is none yet, or where there are several.
         """
         pks = sorted({int(action["object_id"]) for action in self.orders.get(dto.order, ())} & self.known.keys())
+        if not pks and self.waited.was_cancelled_at_channel(dto.order):
+            return None
         if not pks:
             raise RecordError(Reason.ORDER_UNKNOWN, "order", "no order of Omnitron is linked with this id yet")
         if len(pks) > 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from order_integration.channels.commands import GetOrders
+from order_integration.channels.commands import SLIPS, GetOrders, OrderState, ReadCommand, Record
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import ChannelCreateOrderDto
 from order_integration.errors import Reason, RecordError
@@ -53,6 +53,14 @@ def second_of_a_number(entries: list[Entry[ChannelCreateOrderDto]]) -> set[str]:
     first: dict[str, str] = {}
     found = sorted((entry.dto.order.created_at, entry.key, entry.dto.order.number) for entry in entries if entry.dto)
     return {key for _, key, number in found if first.setdefault(number, key) != key}
+
+
+def is_cancelled(command: ReadCommand[ChannelCreateOrderDto], record: Record) -> bool:
+    """What the channel cancelled as a whole; a connector that does not say creates it, and flow 4 cancels it."""
+    try:
+        return isinstance(command, GetOrders) and command.order_state(record) is OrderState.CANCELLED
+    except SLIPS:
+        return False
 
 
 # push -----------------------------------------------------------------------------------------------------------------
@@ -139,12 +147,17 @@ async def _check(orders: Orders, item: Item, known: _Known) -> Outcome:
 
 
 async def _create(orders: Orders, item: Item, known: _Known, as_of: datetime) -> Outcome:
-    order = item.dto.order
+    order, there = item.dto.order, None
     if order.remote_id in known.ambiguous:
         raise RecordError(Reason.CONFLICT, "order.remote_id", "several orders of Omnitron are linked with this id")
+    if item.cancelled:
+        # One whose creation got no answer is there: it is linked, and flow 4 cancels it.
+        there = await orders.find(item.dto)
+        if there is None:
+            return Outcome(item.key, Result.CANCELLED_AT_CHANNEL)
     if item.marked:
         raise RecordError(Reason.NUMBER_TAKEN, "order.number", "this number belongs to another order of the channel")
-    created = await orders.create(item.dto, as_of)
+    created = there or await orders.create(item.dto, as_of)
     links = tuple(await orders.links(created.row, answered=created.answered))
     try:
         await orders.check_same(created.row, item.dto)
@@ -164,4 +177,5 @@ SPEC = Inbound(
     same=ChannelCreateOrderDto.fingerprint,
     preflight=preflight,
     marks=second_of_a_number,
+    is_cancelled=is_cancelled,
 )

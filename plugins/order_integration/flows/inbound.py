@@ -16,12 +16,12 @@ from order_integration.channels.commands import SLIPS, Connector, ReadCommand, R
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import Dto
 from order_integration.errors import ContractError, IntegrationError
-from order_integration.flows.outcomes import Outcome
+from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing
 from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron, slices
-from order_integration.staging import Folder, Waiting, key_digest, moment_of
+from order_integration.staging import Ended, Folder, Places, Waiting, key_digest, moment_of
 
 BEGAN = "began"
 PAGE = "page"
@@ -54,6 +54,11 @@ def none_marked(entries: list[Entry[D]]) -> AbstractSet[str]:  # noqa: ARG001
     return frozenset()
 
 
+def goes_on(command: ReadCommand[D], record: Record) -> bool:  # noqa: ARG001
+    """What waited is still to be brought."""
+    return False
+
+
 @dataclass(frozen=True)
 class Inbound(Generic[D]):
     """What one flow from a channel to Omnitron has of its own."""
@@ -72,6 +77,8 @@ class Inbound(Generic[D]):
     preflight: Callable[[Omnitron, ChannelConfig], Awaitable[Row]] = nothing_ahead
     # Keys of records that another one of the same run rules out: their rows are `marked`.
     marks: Callable[[list[Entry[D]]], AbstractSet[str]] = none_marked
+    # Whether the channel cancelled a record while it waited, so that there is nothing to create any more.
+    is_cancelled: Callable[[ReadCommand[D], Record], bool] = goes_on
     one_chunk: bool = False  # whether one push task does it all
 
 
@@ -79,7 +86,7 @@ class Inbound(Generic[D]):
 
 
 async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked: Waiting, folder: Folder) -> Row:
-    """Stage the window's pages as they come, and the records that were parked before. Returns counts.
+    """Stage the window's pages as they come, if there is one, and the records that were parked before. Returns counts.
 
     When it begins is staged as well: what was read earlier never takes the place of what was read later.
     """
@@ -87,47 +94,53 @@ async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked
     began = datetime.now(UTC).isoformat()
     folder.write(BEGAN, [{"read_at": began}])
     pages = rows = 0
-    async for page in command.pages(reading.window):
-        pages += 1
-        rows += folder.write(f"{PAGE}-{pages:05}", page)
-        log.info("page %d: %d rows", pages, len(page))
-    waited = folder.write(PARKED, await _parked_records(command, parked, began))
+    if reading.window:
+        async for page in command.pages(reading.window):
+            pages += 1
+            rows += folder.write(f"{PAGE}-{pages:05}", page)
+            log.info("page %d: %d rows", pages, len(page))
+    places = Places.of(parked.staging, connector.channel.name, spec.name)
+    waited = folder.write(PARKED, await _parked_records(command, places, began))
     return {"pages": pages, "rows": rows, "parked": waited}
 
 
-async def _parked_records(command: ReadCommand[D], parked: Waiting, began: str) -> list[Row]:
+async def _parked_records(command: ReadCommand[D], places: Places, began: str) -> list[Row]:
     """Those that were not tried for longest, afresh from the channel where that can be: they may have changed.
 
     Each with the moment it was read: what is used as it was staged is as old as it was.
     """
-    waiting = sorted(parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
+    waiting = sorted(places.parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
     if not command.can_get_by_key():
-        return [_as_staged(row) for _, row in waiting]
+        return [row for key, one in waiting if (row := _as_staged(key, one))]
     records: list[Row] = []
     for some in slices(waiting, PARKED_AT_ONCE):
-        found = await asyncio.gather(*(_parked_record(command, parked, key, row, began) for key, row in some))
+        found = await asyncio.gather(*(_parked_record(command, places, key, row, began) for key, row in some))
         records += [record for record in found if record is not None]
     return records
 
 
-def _as_staged(row: Row) -> Row:
+def _as_staged(key: str, row: Row) -> Row | None:
+    """None: nothing is staged of it but its key, so it waits on."""
+    if row.get("record") is None:
+        log.warning("parked record %s has to be read from the channel, which does not show it now", key_digest(key))
+        return None
     return {"record": row["record"], "read_at": moment_of(row)}
 
 
-async def _parked_record(command: ReadCommand[D], parked: Waiting, key: str, row: Row, began: str) -> Row | None:
+async def _parked_record(command: ReadCommand[D], places: Places, key: str, row: Row, began: str) -> Row | None:
     """None: the channel has it no more, so it waits for nothing. What can't be read now is used as it was staged."""
     if command.is_without_id(key):
-        return _as_staged(row)
+        return _as_staged(key, row)
     try:
         record = await command.get_by_key(key)
     except (IntegrationError, *SLIPS) as error:
         log.warning(
             "parked record %s can't be read again (%s); it is used as it was", key_digest(key), type(error).__name__
         )
-        return _as_staged(row)
+        return _as_staged(key, row)
     if record is None:
         log.warning("parked record %s is not in the channel any more; it is closed", key_digest(key))
-        parked.close(key, "gone_at_channel", now=datetime.now(UTC).isoformat(), read_at=began)
+        places.close(key, Ended.GONE_AT_CHANNEL, now=datetime.now(UTC).isoformat(), read_at=began)
         return None
     return {"record": record, "read_at": began}
 
@@ -147,14 +160,21 @@ async def transform(
     entries = await entries_of(command, [*rows, *(row["record"] for row in waited.values())], spec.same)
     [began] = fetched.read(BEGAN)
     moments = {entry.key: waited.get(entry.key, began)["read_at"] for entry in entries}
-    marked = spec.marks(entries)
+    places = Places.of(fetched.staging, connector.channel.name, spec.name)
+    over = {
+        entry.key
+        for entry in entries
+        if spec.is_cancelled(command, entry.record)
+        and (entry.key in found or places.was_cancelled_at_channel(entry.key))
+    }
+    marked = spec.marks([entry for entry in entries if entry.key not in over])
     limits = connector.channel.limits
     groups = in_groups(entries, lambda dto: spec.ties(dto, preflight))
     made = in_chunks(groups, limits.chunk_size, 1 if spec.one_chunk else limits.push_tasks)
     for number, some in enumerate(made):
-        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked, moments))
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked, over, moments))
     bad = [entry for entry in entries if entry.error is not None]
-    chunks.write(QUARANTINED, (_bad_row(entry, moments[entry.key]) for entry in bad))
+    chunks.write(QUARANTINED, (_bad_row(entry, moments[entry.key], entry.key in over) for entry in bad))
     manifest = {
         "rows": len(rows) + len(waited),
         "duplicates": len(rows) + len(waited) - len(entries),
@@ -166,7 +186,11 @@ async def transform(
 
 
 def _chunk_rows(
-    groups: list[list[Entry[D]]], fresh_from: datetime, marked: AbstractSet[str], moments: dict[str, str]
+    groups: list[list[Entry[D]]],
+    fresh_from: datetime,
+    marked: AbstractSet[str],
+    over: AbstractSet[str],
+    moments: dict[str, str],
 ) -> Iterator[Row]:
     for number, group in enumerate(groups):
         for entry in group:
@@ -176,6 +200,7 @@ def _chunk_rows(
                 "time": entry.time.isoformat() if entry.time else None,
                 "in_overlap": entry.time is not None and entry.time < fresh_from,
                 "marked": entry.key in marked,
+                "cancelled": entry.key in over,
                 "dto": entry.dto.model_dump(mode="json", exclude_unset=True) if entry.dto else None,
                 "cuts": [asdict(cut) for cut in entry.cuts],
                 "record": entry.record,
@@ -183,7 +208,10 @@ def _chunk_rows(
             }
 
 
-def _bad_row(entry: Entry[D], moment: str) -> Row:
+def _bad_row(entry: Entry[D], moment: str, is_cancelled: bool) -> Row:
     if entry.error is None:
         raise ContractError("a record that is fine was to be quarantined")
-    return {**Outcome.quarantined(entry.key, entry.error).as_row(), "record": entry.record, "read_at": moment}
+    outcome = Outcome.quarantined(entry.key, entry.error)
+    if is_cancelled:
+        outcome = Outcome(entry.key, Result.CANCELLED_AT_CHANNEL)
+    return {**outcome.as_row(), "record": entry.record, "read_at": moment}

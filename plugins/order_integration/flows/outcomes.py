@@ -21,13 +21,14 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
     ALREADY_THERE = "already_there"
     SEEN_BEFORE = "seen_before"  # already there, and only read again because windows overlap
+    CANCELLED_AT_CHANNEL = "cancelled_at_channel"  # while it waited: there is nothing to create any more
     QUARANTINED = "quarantined"
     PARKED = "parked"
     FAILED = "failed"  # may pass at the next try; parked after the last one
 
 
 # A record with one of these needs to wait no longer.
-SETTLED = frozenset({Result.CREATED, Result.UPDATED, Result.UNCHANGED, Result.ALREADY_THERE, Result.SEEN_BEFORE})
+SETTLED = frozenset(set(Result) - {Result.QUARANTINED, Result.PARKED, Result.FAILED})
 
 # A record with one of these is fine, but what it is about is not there yet: parked, and the run stays green.
 WAITS_FOR = frozenset({Reason.ORDER_UNKNOWN, Reason.ITEM_UNKNOWN, Reason.CANCEL_WAITING})

@@ -41,6 +41,7 @@ class Item(Generic[D]):
     group: int
     in_overlap: bool
     marked: bool
+    cancelled: bool  # by the channel, while it waited
     dto: D
     cuts: tuple[Row, ...]
     time: datetime | None
@@ -59,6 +60,7 @@ def items_of(dto: type[D], rows: Iterable[Row]) -> list[Item[D]]:
             row["group"],
             row["in_overlap"],
             row["marked"],
+            row.get("cancelled", False),  # staged by an earlier version it has none
             dto.model_validate(row["dto"]),
             tuple(row["cuts"]),
             datetime.fromisoformat(row["time"]) if row["time"] else None,

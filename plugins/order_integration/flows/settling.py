@@ -17,7 +17,7 @@ from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.omnitron.batch_requests import Batch, BatchRequests
 from order_integration.omnitron.integration_actions import Link
 from order_integration.omnitron.reports import Reports, report_on_batch
-from order_integration.staging import TOLD, key_digest, moment_of
+from order_integration.staging import TOLD, Ended, key_digest, moment_of
 
 PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may wait for ever
 
@@ -88,7 +88,9 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
                     new += kept["first_run"] == books.run
                 untold += [outcome] if _is_to_be_told(books, result, kept) else []
             elif outcome.key in open_rows[result] and (outcome.result in SETTLED or result is Result.PARKED):
-                place.close(outcome.key, "superseded", now=now, read_at=moment)
+                is_over = outcome.result is Result.CANCELLED_AT_CHANNEL
+                state = Ended.CANCELLED_AT_CHANNEL if is_over else Ended.SUPERSEDED
+                place.close(outcome.key, state, now=now, read_at=moment)
     return new, untold
 
 

@@ -69,6 +69,13 @@ class Orders:
                 return self._recognised(found, dto)
         raise UnknownOutcomeError("creating an order got no answer and left no order behind")
 
+    async def find(self, dto: ChannelCreateOrderDto) -> Created | None:
+        """The order where it is already, linked or not; never creates it."""
+        found = await self.by_number(dto.order.number)
+        if found is None or str((found.get("extra_field") or {}).get("id")) != dto.order.remote_id:
+            return None
+        return self._recognised(found, dto)
+
     async def by_number(self, number: str) -> Row | None:
         """The channel's order of this number."""
         rows = await self.omnitron.rows(

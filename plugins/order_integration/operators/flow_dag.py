@@ -14,6 +14,7 @@ LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left,
 LONGEST_TASK = timedelta(hours=2)
 RUNS_AT_ONCE = 2
 ALL_BUT_BACKFILL = ("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
+WAITING_ONLY = "Manual runs only: reads no window, only records that are parked, those to be replayed among them"
 BEFORE_ALL_WINDOWS = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in UTC; a broken channel has no date of its own
 
 
@@ -54,6 +55,7 @@ def inbound(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
         "params": {
             "window_start": _moment("From", "Manual runs only: first moment read, with zone"),
             "window_end": _moment("To", "Manual runs only: first moment no longer read"),
+            "waiting_only": Param(False, WAITING_ONLY, type="boolean", title="Only what waits"),
         },
     }
 

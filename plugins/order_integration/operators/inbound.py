@@ -33,7 +33,7 @@ class Fetch(FlowOperator):
     """Stage the channel's records of the run's window as they come."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
-        """Returns the folder, the window that was really read, what preflight found, and counts."""
+        """Returns the folder, the window that was really read (if any), what preflight found, and counts."""
         from order_integration.flows.inbound import fetch  # noqa: PLC0415
         from order_integration.hooks.channel import ChannelHook  # noqa: PLC0415
         from order_integration.hooks.omnitron import OmnitronHook  # noqa: PLC0415
@@ -43,15 +43,17 @@ class Fetch(FlowOperator):
         async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
             found = await spec.preflight(omnitron, channel)
         window, folder = reading.window, self.folder(context)
-        self.log.info("reading %s from %s to %s", channel.name, window.start.isoformat(), window.end.isoformat())
+        start, end = (window.start.isoformat(), window.end.isoformat()) if window else (None, None)
+        self.log.info("reading %s: %s", channel.name, f"from {start} to {end}" if window else "only what waits")
         async with connector:
             parked = Waiting.parked(staging(), channel.name, self.flow)
             counts = await fetch(spec, connector, reading, parked, folder)
         return {
             **counts,
             "folder": folder.path,
-            "window_start": window.start.isoformat(),
-            "window_end": window.end.isoformat(),
+            "window_start": start,
+            "window_end": end,
+            "waiting_only": window is None,
             "fresh_from": reading.fresh_from.isoformat(),
             "preflight": found,
         }
@@ -208,12 +210,15 @@ def _transformed(context: "Context") -> Any:
 def window_of(context: "Context", channel: ChannelConfig) -> "Reading":
     """Scheduled and backfill runs read their data interval, all others what was typed, or another DAG gave.
 
-    Raises ConfigurationError for such a run without a window, or on a slot of the schedule.
+    Raises ConfigurationError for such a run without a window, or on a slot of the schedule; and where a run of the
+    schedule was told to leave its window out, which nobody would ever read then.
     """
     from order_integration.flows import windows  # noqa: PLC0415
 
     run, params = context["dag_run"], context["params"]
+    only = bool(params.get("waiting_only"))
     if run.run_type in BY_SCHEDULE and run.data_interval_start and run.data_interval_end:
+        windows.refuse_waiting_only(only)
         return windows.scheduled(channel, run.data_interval_start, run.data_interval_end, now())
     windows.refuse_occupied_slot(channel, run.logical_date)
-    return windows.by_hand(params.get("window_start"), params.get("window_end"))
+    return windows.by_hand(params.get("window_start"), params.get("window_end"), waiting_only=only)

@@ -18,15 +18,18 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
 
 from order_integration.staging.area import URL_VARIABLE, Folder, Staging, key_digest
 from order_integration.staging.notes import Begun, OpenBatches, OwedLinks, Said
-from order_integration.staging.waiting import TOLD, Waiting, moment_of
+from order_integration.staging.waiting import REPLAYED, TOLD, Ended, Places, Waiting, moment_of
 
 __all__ = [
+    "REPLAYED",
     "TOLD",
     "URL_VARIABLE",
     "Begun",
+    "Ended",
     "Folder",
     "OpenBatches",
     "OwedLinks",
+    "Places",
     "Said",
     "Staging",
     "Waiting",
