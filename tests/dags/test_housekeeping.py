@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.airflow
 
-DAYS = {"runs/c/f/r/push/a.gz": 7, "said/c/f/a.json": 60, "made/c/f/1.json": 60}
+DAYS = {"runs/c/f/r/push/a.gz": 7, "said/c/f/a.json": 60, "made/c/f/1.json": 60, "alarms/c/f/w/quiet.json": 60}
 
 
 def test_what_is_old_goes_and_what_waits_stays(airflow_db: None, staging: Path) -> None:

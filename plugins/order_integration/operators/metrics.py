@@ -10,6 +10,7 @@ class Metric(StrEnum):
 
     RECORDS = "order_integration.records"  # by flow, channel, result
     QUARANTINED = "order_integration.quarantined"  # by flow, channel, reason
+    ALARMS = "order_integration.alarms"  # by flow, channel, kind
 
 
 def count_records(flow: str, channel: str, table: Mapping[str, Any]) -> None:
@@ -22,3 +23,10 @@ def count_records(flow: str, channel: str, table: Mapping[str, Any]) -> None:
             Stats.incr(Metric.RECORDS.value, count, tags={**tags, "result": result})
     for reason, count in table["reasons"].items():
         Stats.incr(Metric.QUARANTINED.value, count, tags={**tags, "reason": reason})
+
+
+def count_alarm(flow: str, channel: str, kind: str) -> None:
+    """Somebody was told."""
+    from airflow.sdk.observability.stats import Stats  # noqa: PLC0415
+
+    Stats.incr(Metric.ALARMS.value, tags={"flow": flow, "channel": channel, "kind": kind})

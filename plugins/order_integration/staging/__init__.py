@@ -14,8 +14,12 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/begun/<channel>/<flow>/<key>.json          writes that may have been carried out, one file a key
     <staging>/made/<channel>/<flow>/<pk>.json            which key an object was made of
     <staging>/said/<channel>/<flow>/<key>.json           what the channel said last of an object, one file a key
+    <staging>/alarms/<channel>/<flow>/<window>/<kind>.json   alarms that were told; those that are not yet everywhere
+                                                         are in the flow's folder `owed/`
+    <staging>/fresh/<channel>/<flow>.json                how far a flow is settled, and what watching it found
 """
 
+from order_integration.staging.alarms import AlarmBook
 from order_integration.staging.area import URL_VARIABLE, Folder, Staging, key_digest
 from order_integration.staging.notes import Begun, OpenBatches, OwedLinks, Said
 from order_integration.staging.waiting import REPLAYED, TOLD, Ended, Places, Waiting, moment_of
@@ -24,6 +28,7 @@ __all__ = [
     "REPLAYED",
     "TOLD",
     "URL_VARIABLE",
+    "AlarmBook",
     "Begun",
     "Ended",
     "Folder",

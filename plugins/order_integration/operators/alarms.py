@@ -1,0 +1,169 @@
+"""Alarms: what a person must hear of. Told once, carried by the channel's Airflow notifiers and by a line in the log.
+
+At most one a (flow, channel, kind, window). A task that is killed while it tells leaves a note of it, so that the DAG
+`watch_channels` tells it again: twice is better than never. Sentences are ours, and name nobody.
+"""
+
+import logging
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from order_integration.channels.notifiers import NotifierConfig
+from order_integration.channels.registry import load_channels
+from order_integration.errors import ConfigurationError
+from order_integration.operators.base import now, staging
+from order_integration.operators.metrics import count_alarm
+from order_integration.staging import AlarmBook, key_digest
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseNotifier
+
+log = logging.getLogger(__name__)
+
+BEING_TOLD = timedelta(minutes=10)  # longer than any notifier takes; then who told it was killed, or a notifier failed
+GIVE_UP = timedelta(days=1)  # an alarm that a notifier could not carry for so long is no news any more
+TOLD = "told"
+
+Row = dict[str, Any]
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about; part of what makes two alarms the same."""
+
+    CONFIGURATION = "configuration"  # a setting is wrong
+    UNAVAILABLE = "unavailable"  # the channel or Omnitron does not answer, or not as agreed
+    LOCKED = "locked"  # another batch request was in the way for hours
+    CONTRACT = "contract"  # the other side, or our staging, is not what we rely on
+    REFUSED = "refused"  # Omnitron refuses what it was to take
+    DEFECT = "defect"  # an error of ours, or of a connector
+    KILLED = "killed"  # a task died without a word, or took too long
+    VERDICT = "verdict"  # settle found a run's result unacceptable
+    QUIET = "quiet"  # no order for longer than usual
+    STALE = "stale"  # what is settled is too old
+    EXPIRED = "expired"  # records waited until their time was over
+    DIFFERENCES = "differences"  # the channel and Omnitron do not agree
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """`window`: what it belongs to (a data interval's start, a day, a run); the same one is told once."""
+
+    flow: str
+    channel: str
+    kind: AlarmKind
+    window: str
+    sentence: str
+
+
+def tell(alarm: Alarm) -> bool:
+    """Tell it; False: it was told before. A notifier that fails is logged, and tried again by `watch_channels`.
+
+    It may block: call it from a coroutine by `asyncio.to_thread`.
+    """
+    return _tell(alarm, alarm.window)
+
+
+def tell_again(book: AlarmBook) -> None:
+    """What a kill or a failing notifier kept from somebody; by `watch_channels`, which runs once at a time."""
+    for token, note in book.owed().items():
+        age = now() - datetime.fromisoformat(note["at"])
+        alarm = Alarm(**{name: note[name] for name in Alarm.__match_args__} | {"kind": AlarmKind(note["kind"])})
+        if age < BEING_TOLD:
+            continue
+        claim = {**note, "token": token, "state": TOLD}
+        known = book.get(note["claimed"], alarm.kind)
+        is_ours = known["token"] == token if known else book.claim(note["claimed"], alarm.kind, claim)
+        if is_ours and age < GIVE_UP:
+            _deliver(book, token, note, alarm)
+            continue
+        if is_ours:
+            log.error("not everybody could be told within %s: %s", GIVE_UP, _line(alarm))
+        book.done(token)
+
+
+def notifier_of(config: NotifierConfig) -> "BaseNotifier":
+    """The notifier itself.
+
+    Raises ConfigurationError where there is none of this name, or it does not take these arguments.
+    """
+    from airflow.sdk import BaseNotifier  # noqa: PLC0415
+
+    module, _, name = config.notifier.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"alarms: there is no notifier {config.notifier}: is its provider installed?"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        raise ConfigurationError(f"alarms: {config.notifier} is no notifier of Airflow")
+    try:
+        return found(**config.arguments)
+    except TypeError as error:  # it names the argument
+        raise ConfigurationError(f"alarms: {config.notifier}: {error}") from error
+
+
+def _tell(alarm: Alarm, claimed: str) -> bool:
+    """Tell it, if nobody has noted `claimed` before."""
+    book = AlarmBook(staging(), alarm.channel, alarm.flow)
+    note: Row = {**asdict(alarm), "claimed": claimed, "at": now().isoformat(), "carried": []}
+    token = ""
+    try:
+        token = book.owe(note)
+        if not book.claim(claimed, alarm.kind, {**note, "token": token, "state": TOLD}):
+            book.done(token)
+            return False
+    except Exception as error:  # noqa: BLE001 - whatever a store raises: it may be what the alarm is about
+        log.error("staging can't note this alarm, so it may come again: %s", type(error).__name__)  # noqa: TRY400
+    count_alarm(alarm.flow, alarm.channel, alarm.kind)
+    _deliver(book, token, note, alarm)
+    return True
+
+
+def _deliver(book: AlarmBook, token: str, note: Row, alarm: Alarm) -> None:
+    """To the log, and by all notifiers that have not carried it yet. One that fails leaves it owed."""
+    log.warning("ALARM %s", _line(alarm))
+    notifiers = {key_digest(repr(config)): config for config in _notifiers_of(alarm.channel)}
+    carried = [*note["carried"]]
+    for name, config in notifiers.items():
+        if name not in carried and _carry(alarm, config):
+            carried.append(name)
+            with suppress(Exception):  # staging is away: it may come twice
+                book.owe({**note, "carried": carried}, token)
+    if set(notifiers) <= set(carried):
+        with suppress(Exception):
+            book.done(token)
+
+
+def _carry(alarm: Alarm, config: NotifierConfig) -> bool:
+    """Whether the notifier took it. Its fields may use `{{ alarm.sentence }}` and the alarm's other fields.
+
+    It does not get the task's own context: an exception in there may quote a record.
+    """
+    context: Any = {"alarm": asdict(alarm)}
+    try:
+        notifier_of(config)(context)
+    except ConfigurationError as error:
+        log.error("%s", error)  # noqa: TRY400
+        return False
+    except Exception as error:  # noqa: BLE001 - an alarm that is not carried fails no task
+        log.error("%s did not carry it: %s", config.notifier, type(error).__name__)  # noqa: TRY400
+        return False
+    return True
+
+
+def _notifiers_of(channel: str) -> tuple[NotifierConfig, ...]:
+    try:
+        known = load_channels().get(channel)
+    except ConfigurationError as error:
+        log.error("%s", error)  # noqa: TRY400
+        return ()
+    return known.alarms if known else ()
+
+
+def _line(alarm: Alarm) -> str:
+    return f"{alarm.flow} of {alarm.channel}, {alarm.kind}: {alarm.sentence} [{alarm.window}]"
