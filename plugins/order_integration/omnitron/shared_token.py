@@ -17,6 +17,7 @@ from typing import Any
 from filelock import AsyncFileLock, Timeout
 
 from order_integration.errors import ConfigurationError, ContractError, RefusedError, RetriableError
+from order_integration.staging.private import own_folder, write_own
 from order_integration.transport import HttpSession, Limits
 
 REFUSED_FOR = 900.0  # seconds that a refused password is not tried again; a changed one is tried at once
@@ -59,7 +60,7 @@ class SharedToken:
         return True
 
     async def _obtain(self, stale: str) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_folder(self.folder)
         try:
             async with AsyncFileLock(str(self._path) + ".lock", timeout=LOCK_PATIENCE, mode=0o600):
                 known = self._read()
@@ -134,7 +135,4 @@ class SharedToken:
 
     def _write(self, content: dict[str, Any]) -> None:
         """Through a second file: a reader sees the old or the new, never a half."""
-        draft = self._path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(content, file)
-        draft.replace(self._path)
+        write_own(self.folder, self._path.name, json.dumps(content).encode())

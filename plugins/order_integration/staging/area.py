@@ -1,7 +1,6 @@
 """The staging area itself, and what one attempt of a task leaves in it."""
 
 import gzip
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from order_integration.errors import ContractError
 from order_integration.exact_json import dumps, loads
+from order_integration.staging.private import create_own, own_folder, write_own
 
 URL_VARIABLE = "ORDER_INTEGRATION_STAGING"
 
@@ -28,7 +28,7 @@ def key_digest(key: str) -> str:
 
 @dataclass(frozen=True)
 class Staging:
-    """One staging area. Everything below goes through its four operations."""
+    """One staging area. Everything below goes through its few operations."""
 
     url: str
 
@@ -39,11 +39,30 @@ class Staging:
 
     def write(self, path: str, content: bytes) -> None:
         """Whole or not at all."""
+        if isinstance(self._fs, LocalFileSystem):  # type: ignore[attr-defined]
+            root = Path(self._root)  # type: ignore[attr-defined]
+            own_folder(root)
+            write_own(root, path, content)
+        else:
+            self._fs.pipe_file(f"{self._root}/{path}", content)  # type: ignore[attr-defined]
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Like `write`, but False where there is such a file. Of several at once one is told True.
+
+        An object store that knows no conditional write may tell it two.
+        """
         full = f"{self._root}/{path}"  # type: ignore[attr-defined]
         if isinstance(self._fs, LocalFileSystem):  # type: ignore[attr-defined]
-            _write_local(Path(full), content)
-        else:
-            self._fs.pipe_file(full, content)  # type: ignore[attr-defined]
+            root = Path(self._root)  # type: ignore[attr-defined]
+            own_folder(root)
+            return create_own(root, path, content)
+        if self._fs.exists(full):  # type: ignore[attr-defined]
+            return False
+        try:
+            self._fs.pipe_file(full, content, mode="create")  # type: ignore[attr-defined]
+        except FileExistsError:
+            return False
+        return True
 
     def read(self, path: str) -> bytes | None:
         """The content, or None where there is no such file."""
@@ -88,16 +107,6 @@ def _remove_empty(folder: Path) -> None:
         if path.is_dir():
             with suppress(OSError):  # not empty, or another task has just made it
                 path.rmdir()
-
-
-def _write_local(path: Path, content: bytes) -> None:
-    for folder in [*reversed(path.parents)]:  # `parents=True` would make those above with everybody's rights
-        if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    draft.replace(path)
 
 
 @dataclass(frozen=True)
