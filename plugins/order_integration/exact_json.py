@@ -1,6 +1,7 @@
 """JSON as both sides and staging use it. Airflow imports it with every DAG, so it stays clear of the HTTP client."""
 
 import re
+from decimal import InvalidOperation
 from typing import Any
 
 import simplejson
@@ -16,5 +17,13 @@ def dumps(value: Json) -> str:
 
 
 def loads(text: str | bytes) -> Json:
-    """JSON with `Decimal` for every number that has a point: a float would lose digits."""
-    return simplejson.loads(text, use_decimal=True, allow_nan=False)
+    """JSON with `Decimal` for every number that has a point: a float would lose digits.
+
+    Raises ValueError for all that is none, or that only somebody hostile writes.
+    """
+    try:
+        return simplejson.loads(text, use_decimal=True, allow_nan=False)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except InvalidOperation:
+        raise ValueError("an exponent too large") from None

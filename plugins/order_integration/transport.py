@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import ip_address
 from typing import Protocol, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 import tenacity
@@ -25,7 +25,12 @@ Params = Mapping[str, str | int | Sequence[str | int]]
 
 # Waits that a server asks for and that are longer than this are left to Airflow's own retry, which frees the slot.
 LONGEST_WAIT_IN_TASK = 60.0
-LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
+PORTS = 2**16
+# Only what every reader of addresses reads alike: no user, no query, no backslash, nothing after a bracket.
+ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:]+)]|(?P<name>[\w.-]+))(?::(?P<port>[0-9]{1,5}))?(/[^\s?#\\]*)?",
+    re.IGNORECASE,
+)
 
 
 class Meaning(Enum):
@@ -92,6 +97,7 @@ class Limits:
     tries: int = 4
     first_wait: float = 0.5  # seconds; doubles from try to try
     timeout: float = 30.0  # seconds for one answer, connecting included
+    answer_bytes: int = 64 * 2**20  # unpacked; a page of a thousand large orders has a third of it
 
 
 def checked_base_url(url: str, setting: str) -> str:
@@ -99,18 +105,23 @@ def checked_base_url(url: str, setting: str) -> str:
 
     Raises ConfigurationError that names `setting`.
     """
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a bracket that is not closed, a port that is no number
-        is_address = False
-    if not is_address or not parts.hostname:
-        raise ConfigurationError(f"{setting}: a base URL like https://host is needed")
-    if parts.scheme == "http" and not LOOPBACK.match(parts.hostname):
+    parts = ADDRESS.fullmatch(url)
+    if not parts or not 0 < int(parts["port"] or 1) < PORTS:
+        raise ConfigurationError(f"{setting}: a base URL like https://host is needed, without user name, ? and #")
+    host = parts["ip"] or parts["name"]
+    if parts["scheme"].lower() == "http" and not _is_this_machine(host):
         raise ConfigurationError(
-            f"{setting}: http:// would send passwords and people's data in clear to {parts.hostname}; use https://"
+            f"{setting}: http:// would send passwords and people's data in clear to {host}; use https://"
         )
     return url.rstrip("/") + "/"
+
+
+def _is_this_machine(host: str) -> bool:
+    """Said in so many words: `2130706433` and `127.1` are names of this machine only to some."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class HttpSession:
@@ -192,8 +203,10 @@ class HttpSession:
                     headers=headers,
                     allow_redirects=False,
                 ) as response:
-                    text = await response.read()
+                    text = await self._whole(response)
                     return response.status, self._understood(method, path, response, text)
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise self._untrusted(error) from None
             # Not `from error`: aiohttp's own text may hold the whole URL, and a query may hold an e-mail.
             except aiohttp.ClientConnectorError as error:
                 sentence = f"no connection to {self.base_url}: {type(error).__name__}"
@@ -201,6 +214,23 @@ class HttpSession:
             except (aiohttp.ClientError, TimeoutError) as error:
                 sentence = f"the answer was lost: {type(error).__name__}"
                 raise UnknownOutcomeError(sentence, method=method, path=path) from None
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, unpacked; no server may fill the memory of a task."""
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._limits.answer_bytes:
+                sentence = f"an answer of more than {self._limits.answer_bytes:,} bytes: ask for smaller pages"
+                raise UnknownOutcomeError(sentence, path=response.url.path)
+        return bytes(body)
+
+    def _untrusted(self, error: aiohttp.ClientConnectorCertificateError) -> ConfigurationError:
+        why = getattr(error.certificate_error, "verify_message", "") or "not valid"
+        return ConfigurationError(
+            f"{self.base_url} shows a certificate that is not trusted ({why.rstrip('.')}); nothing was sent: correct "
+            "the connection's host, or have its authority trusted on this machine (SSL_CERT_FILE)"
+        )
 
     def _understood(self, method: str, path: str, response: aiohttp.ClientResponse, text: bytes) -> Json:
         status, ids = response.status, {"method": method, "path": path}
