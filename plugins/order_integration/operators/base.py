@@ -1,7 +1,6 @@
 """What every task of a flow has in common: its channel, its try, its staging, and what an error means to Airflow."""
 
 import asyncio
-import os
 from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import ChannelConfig, configured
 from order_integration.errors import ConfigurationError, ContractError, RetriableError
-from order_integration.staging import URL_VARIABLE, Folder, Staging
+from order_integration.operators.unquoted import UnexpectedError, unquoted
+from order_integration.staging import Folder, Staging
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,6 +23,17 @@ LONGEST_NAMED_DELAY = timedelta(hours=1)  # whatever a server asks for: a run ha
 
 # A defect of ours or of a connector: it would fail in every try, only later.
 DEFECTS = (TypeError, AttributeError, NameError, LookupError, ArithmeticError, AssertionError, NotImplementedError)
+
+
+class RedRun(AirflowFailException):
+    """A run is red, for a reason that is ours to say: an alarm may repeat it, which an exception of others may not be.
+
+    `technical`: the other side did not answer, so it says no more than the task that asked.
+    """
+
+    def __init__(self, sentence: str, *, technical: bool = False) -> None:
+        super().__init__(sentence)
+        self.technical = technical
 
 
 class RetryByKind(RetryPolicy):
@@ -39,18 +50,15 @@ class RetryByKind(RetryPolicy):
         if isinstance(exception, RetriableError) and exception.retry_after:
             wait = min(timedelta(seconds=exception.retry_after), LONGEST_NAMED_DELAY)
             return RetryDecision.retry(wait, reason="the server named a time")
-        if isinstance(exception, DEFECTS):
+        kind = exception.kind if isinstance(exception, UnexpectedError) else type(exception)
+        if issubclass(kind, DEFECTS):
             return RetryDecision.fail(reason="a defect: trying again changes nothing")
         return RetryDecision.default()
 
 
 def staging() -> Staging:
-    """The staging area of this deployment: ORDER_INTEGRATION_STAGING, or a folder below AIRFLOW_HOME.
-
-    With more than one worker it has to be an object store that all of them reach.
-    """
-    home = os.path.expanduser(os.environ.get("AIRFLOW_HOME", "~/airflow"))  # noqa: PTH111
-    return Staging(os.environ.get(URL_VARIABLE, f"file://{home}/order_integration/staging"))
+    """The staging area of this deployment, as its variable is now."""
+    return Staging.deployed()
 
 
 class FlowOperator(BaseOperator):
@@ -68,7 +76,12 @@ class FlowOperator(BaseOperator):
         try:
             return asyncio.run(self.run_step(context, configured(self.channel)))
         except (ConfigurationError, ContractError) as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from unquoted(error)
+        except Exception as error:  # whatever it is: its text goes into Airflow's log
+            failure = unquoted(error)
+            if failure is error:
+                raise
+        raise failure
 
     @abstractmethod
     async def run_step(self, context: "Context", channel: ChannelConfig) -> Any:
