@@ -14,8 +14,12 @@
 Errors carry ids and codes, never payloads: their text ends up in logs.
 """
 
+import re
 from enum import StrEnum
 
+# What a terminal or a log reads as more than a letter: a record's text could forge a line of a log.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 class Reason(StrEnum):
     """Why a record was quarantined; stable codes that reports, tables and alerts can be grouped by."""
@@ -57,12 +61,12 @@ class IntegrationError(Exception):
     """Base of all errors of this package; `sentence` is for people, `ids` for whoever searches the logs."""
 
     def __init__(self, sentence: str, **ids: object) -> None:
-        self.sentence = sentence
+        self.sentence = CONTROL.sub(" ", sentence)
         self.ids = {name: value for name, value in ids.items() if value is not None}
-        super().__init__(sentence)
+        super().__init__(self.sentence)
 
     def __str__(self) -> str:
-        ids = ", ".join(f"{name}={value}" for name, value in self.ids.items())
+        ids = ", ".join(f"{name}={CONTROL.sub(' ', str(value))}" for name, value in self.ids.items())
         return f"{self.sentence} ({ids})" if ids else self.sentence
 
 
@@ -105,8 +109,9 @@ class RefusedError(IntegrationError):
 
     @property
     def code(self) -> str:
-        """The server's machine-readable code, or an empty text."""
-        return str(self.body.get("code") or "") if isinstance(self.body, dict) else ""
+        """The server's machine-readable code, or an empty text; what is not shaped like one may be about people."""
+        code = str(self.body.get("code") or "") if isinstance(self.body, dict) else ""
+        return code if CODE.fullmatch(code) else ""
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -186,13 +186,18 @@ class _EachKeyOnce(yaml.SafeLoader):
 _EachKeyOnce.add_constructor("!twice", lambda _, node: _Twice(str(node.value)))
 
 
-def _twice(value: object, above: tuple[int, ...] = ()) -> str | None:
-    """The first key below that stands twice; an alias may lead back to what is above it."""
-    if isinstance(value, _Twice):
-        return value.sentence
-    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    path = (*above, id(value))
-    return next((found for one in below if id(one) not in path and (found := _twice(one, path))), None)
+def _twice(value: object) -> str | None:
+    """The first key below that stands twice. Each value is looked at once, however many aliases lead to it."""
+    seen, rest = {id(value)}, [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, _Twice):
+            return one.sentence
+        below = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        new = {id(value): value for value in below if id(value) not in seen}
+        seen |= new.keys()
+        rest += reversed(new.values())
+    return None
 
 
 def channels_path() -> Path:
@@ -210,6 +215,8 @@ def load_channels(path: Path | None = None) -> Channels:
         content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigurationError(f"no channel file at {path}: set {PATH_VARIABLE} ({error.strerror})") from error
+    except RecursionError:
+        raise ConfigurationError(f"{path} is nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
     entries = content.get("channels") if isinstance(content, dict) else None
