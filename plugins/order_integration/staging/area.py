@@ -1,6 +1,7 @@
 """The staging area itself, and what one attempt of a task leaves in it."""
 
 import gzip
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ class Staging:
     """One staging area. Everything below goes through its few operations."""
 
     url: str
+
+    @classmethod
+    def deployed(cls) -> "Staging":
+        """That of this deployment: ORDER_INTEGRATION_STAGING, or a folder below AIRFLOW_HOME.
+
+        With more than one worker it has to be an object store that all of them reach.
+        """
+        home = os.path.expanduser(os.environ.get("AIRFLOW_HOME", "~/airflow"))  # noqa: PTH111
+        return cls(os.environ.get(URL_VARIABLE, f"file://{home}/order_integration/staging"))
 
     def __post_init__(self) -> None:
         fs, root = fsspec.core.url_to_fs(self.url)
