@@ -59,6 +59,7 @@ class Shop:
                 "shipping": "10.00",
                 "carrier": "yurtici",
                 "note": None,
+                "state": "open",
                 "customer": {
                     "id": f"c{number}",
                     "email": f"c{number}@example.com",
@@ -199,7 +200,9 @@ def shoppers(app: FastAPI, shop: Shop) -> None:
     @app.post("/shop/orders/{key}/cancel")
     def cancel(key: str, units: Texts) -> Row:
         before = shop.records["cancels"].get(key, {"units": {}})
-        return shop.put("cancels", {"id": key, "units": {**before["units"], **units}})
+        order, gone = shop.find("orders", key), {**before["units"], **units}
+        order["state"] = ("open", "cancelled")[len(gone) == order["lines"][0]["quantity"]]
+        return shop.put("cancels", {"id": key, "units": gone})
 
     @app.post("/shop/units")
     def news(unit: Said) -> Row:

@@ -4,9 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 from order_integration.channels.commands import GetOrders, Record, WindowOn
-from order_integration.conformance.bench import Bench
-from order_integration.conformance.judging import done, entries, placed
-from order_integration.dto import minor_unit
+from order_integration.conformance.bench import Bench, NotCovered
+from order_integration.conformance.judging import Order, done, entries, placed
+from order_integration.dto import OrderState, minor_unit
 
 SECOND = 1.0
 
@@ -73,6 +73,27 @@ def test_a_change_moves_an_order_and_keeps_its_name(bench: Bench) -> None:
         assert after.time > before.time
     else:
         assert after.time == before.time
+
+
+def test_an_order_says_how_far_it_is(bench: Bench) -> None:
+    order, cancelled = placed(bench, units=2), placed(bench, units=1)
+
+    assert _state(bench, order) in {OrderState.OPEN, None}, "nothing happened to it yet"
+
+    bench.cancel(cancelled.key, list(reversed(cancelled.items)))
+    state = _state(bench, cancelled)
+    if state is None:
+        raise NotCovered("order_state: an order that is cancelled while it waits will arrive all the same")
+    assert state is OrderState.CANCELLED, "all of it is cancelled"
+
+
+def _state(bench: Bench, order: Order) -> OrderState | None:
+    (record,) = [entry.record for entry in entries(bench, GetOrders, order.window) if entry.key == order.key]
+
+    async def read(command: GetOrders) -> OrderState | None:
+        return command.order_state(record)
+
+    return done(bench, GetOrders, read)
 
 
 async def _window_on(command: GetOrders) -> WindowOn:

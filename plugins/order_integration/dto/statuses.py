@@ -1,6 +1,8 @@
 """Omnitron's codes for the state of an order or an order item (digits on the wire, as in Akinon's public reference)."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Self
 
 
 class OrderStatus(StrEnum):
@@ -33,6 +35,16 @@ class OrderState(StrEnum):
     DELIVERED = "delivered"
     CANCELLED = "cancelled"
     RETURNED = "returned"
+
+    @classmethod
+    def of(cls, units: Iterable[Self]) -> Self:
+        """A whole's, from its units': the least far one decides. Cancelled ones count only where nothing else is left.
+
+        So a whole whose other units came back is returned, and one of which a unit did not is delivered.
+        """
+        order = list(cls)
+        left = [unit for unit in units if unit is not cls.CANCELLED]
+        return min(left, key=order.index, default=cls("cancelled"))
 
 
 # No longer to be shipped: a cancel is waiting or carried out, or it came back.

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from order_integration.channels.commands import GetOrders, Record, WindowOn
+from order_integration.channels.commands import SLIPS, GetOrders, Record, WindowOn
 from order_integration.channels.marketplace.mapping import moment, order_dto
 from order_integration.channels.marketplace.reading import Query, WindowReader, read, shaped_like
-from order_integration.dto import ChannelCreateOrderDto
+from order_integration.channels.marketplace.units import units_in_order
+from order_integration.dto import ChannelCreateOrderDto, OrderState
 
 
 class MarketplaceGetOrders(WindowReader, GetOrders):
@@ -35,3 +36,11 @@ class MarketplaceGetOrders(WindowReader, GetOrders):
         """One order."""
         with shaped_like("order"):
             return order_dto(response, self.settings)
+
+    def order_state(self, record: Record) -> OrderState | None:
+        """That of its units; None where one of them can't be read."""
+        try:
+            states = [OrderState(unit.state.lower()) for unit in units_in_order(record).values()]
+        except SLIPS:
+            return None
+        return OrderState.of(states) if states else None
