@@ -7,8 +7,7 @@ A stand-in wraps its application once, ``app.add_middleware(FaultMiddleware)``, 
 * ``GET/PUT /admin/rate_limit`` with ``{"per_second": N}`` answers 429 and Retry-After above N a second, ``null`` ends
   it.
 
-``serve`` runs an application until it is stopped, ``running`` does it in a thread for the length of a ``with``. Cutting
-a connection needs one of the two: they hand the socket's transport to the middleware.
+Cutting a connection, and refusing new ones, needs a server started by ``serve`` or ``running`` (``sandbox.serving``).
 """
 
 import asyncio
@@ -16,28 +15,24 @@ import json
 import math
 import random
 import re
-import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HOST = "127.0.0.1"
-TRANSPORT = "sandbox.transport"
+from sandbox.serving import SERVER, TRANSPORT, stop_listening
+from sandbox.serving import running as running  # noqa: PLC0414 - every stand-in has it from here
+from sandbox.serving import serve as serve  # noqa: PLC0414
+
 RECORDS_KEPT = 100_000  # a benchmark's worth; older ones fall out
-START_TIMEOUT = 30.0
 
-Kind = Literal["status", "cut_before", "cut_after", "latency", "truncate"]
-KINDS: tuple[Kind, ...] = ("status", "cut_before", "cut_after", "latency", "truncate")
+Kind = Literal["status", "refuse", "cut_before", "cut_after", "latency", "truncate"]
+KINDS: tuple[Kind, ...] = ("status", "refuse", "cut_before", "cut_after", "latency", "truncate")
 
 
 class BadRuleError(ValueError):
@@ -56,10 +51,11 @@ class Rule:
     times: int | None = None
     probability: float = 1.0
     fired: int = 0
+    name: str = ""  # for whoever counts what fired
 
     @classmethod
     def parse(cls, number: int, raw: Any) -> Self:
-        known = {"method", "path", "skip", "times", "probability", "action"}
+        known = {"method", "path", "skip", "times", "probability", "action", "name"}
         if not isinstance(raw, dict) or not isinstance(raw.get("action"), dict):
             raise BadRuleError("a rule is an object with an action")
         if unknown := sorted(set(raw) - known - {"id", "fired"}):
@@ -76,10 +72,10 @@ class Rule:
             raise BadRuleError("action.status is a number from 200 to 599")
         if kind == "status" and not _is_headers(self.action.get("headers", {})):
             raise BadRuleError("action.headers is an object of strings in latin-1")
-        if kind == "latency" and not _is_between(self.action.get("seconds"), 0, 3600):
+        if kind in {"latency", "refuse"} and not _is_between(self.action.get("seconds"), 0, 3600):
             raise BadRuleError("action.seconds is a number from 0 to 3600")
-        if self.method is not None and not isinstance(self.method, str):
-            raise BadRuleError("method is a string")
+        if not isinstance(self.method, str | None) or not isinstance(self.name, str):
+            raise BadRuleError("method and name are strings")
         if not _is_int(self.skip) or not (self.times is None or _is_int(self.times)):
             raise BadRuleError("skip and times are whole numbers")
         if not _is_between(self.probability, 0, 1):
@@ -236,6 +232,9 @@ class FaultMiddleware:
                 await self.app(scope, receive, send)
             case "cut_before":
                 await _cut(scope, receive)
+            case "refuse":
+                await _cut(scope, receive)
+                await stop_listening(scope[SERVER], action["seconds"])
             case "cut_after":
                 messages = await self._work(scope, receive)
                 call["status"] = messages[0]["status"]
@@ -346,51 +345,3 @@ def _not_allowed(allow: str) -> Response:
 
 
 ADMIN = {"/admin/requests": _requests, "/admin/faults": _faults, "/admin/rate_limit": _rate_limit}
-
-
-class TransportProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also puts the connection's transport into every scope."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        app = self.app
-
-        async def with_transport(scope: Any, receive: Any, send: Any) -> None:
-            scope[TRANSPORT] = transport
-            await app(scope, receive, send)
-
-        self.app = with_transport
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, host=HOST, http=TransportProtocol, ws="none", log_level="warning", access_log=False,
-        timeout_graceful_shutdown=1,
-    )  # fmt: skip
-
-
-def serve(app: ASGIApp, port: int) -> None:
-    """Runs the application on the loopback until the process is asked to stop."""
-    config = _config(app)
-    config.port = port
-    uvicorn.Server(config).run()
-
-
-@contextmanager
-def running(app: ASGIApp) -> Iterator[str]:
-    """Runs the application in a thread on a free port, and yields its base URL."""
-    listener = socket.create_server((HOST, 0))
-    server = uvicorn.Server(_config(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + START_TIMEOUT
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the stand-in did not start")
-        time.sleep(0.01)
-    try:
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()

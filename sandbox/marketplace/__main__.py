@@ -6,6 +6,7 @@ from datetime import datetime
 from sandbox.faults import serve
 from sandbox.marketplace.app import DEFAULT_CALLS_PER_SECOND, DEFAULT_FEED_SECONDS, create_app
 from sandbox.marketplace.generator import DEFAULT_BAD, DEFAULT_RATE, DEFAULT_SEED
+from sandbox.marketplace.hostility import Settings
 
 
 def main() -> None:
@@ -21,6 +22,8 @@ def main() -> None:
     )
     parser.add_argument("--feed-seconds", type=float, default=DEFAULT_FEED_SECONDS, help="until a feed is decided")
     parser.add_argument("--until", type=datetime.fromisoformat, help="moment, with zone: nobody buys from then on")
+    parser.add_argument("--all-kinds", action="store_true", help="20 kinds of bad orders, not the 18 of a day")
+    parser.add_argument("--hostile", action="store_true", help="late, twice, strange, moved, and failing: hostility.py")
     said = parser.parse_args()
     app = create_app(
         said.database,
@@ -31,6 +34,8 @@ def main() -> None:
         calls_per_second=said.calls_per_second or None,
         feed_seconds=said.feed_seconds,
         until=said.until,
+        all_kinds=said.all_kinds,
+        hostile=Settings(seed=said.seed) if said.hostile else None,
     )
     serve(app, said.port)
 

@@ -1,14 +1,19 @@
 """What buyers, couriers and the marketplace itself do, for tests and demonstrations: no key, this machine only."""
 
-from typing import Literal
+from collections import Counter
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from sandbox.faults import Faults
 from sandbox.marketplace import aftersales, shipments, units
 from sandbox.marketplace.answers import Refusal, StoreOf, json_response
+from sandbox.marketplace.hostility import Hostility, Settings
 from sandbox.marketplace.shipments import Delivery, UnitsOfLine, require_order, wanted
-from sandbox.marketplace.store import loads
+from sandbox.marketplace.store import Store, loads
+from sandbox.storms import WAYS
 
 router = APIRouter(prefix="/admin")
 
@@ -96,6 +101,43 @@ async def decide(store: StoreOf, feed_id: int, said: Deciding | None = None) -> 
     said = said or Deciding()
     shipments.decide(store, feed_id, refuse=set(said.refuse), code=said.code)
     return json_response({"feedId": feed_id, "state": "DONE"})
+
+
+@router.get("/hostile")
+async def how_hostile(store: StoreOf) -> Response:
+    """How hostile it is (null: not at all), and what struck how often."""
+    hostility = store.hostility
+    return json_response(
+        {"settings": asdict(hostility.settings), "struck": hostility.struck} if hostility else {"settings": None}
+    )
+
+
+@router.put("/hostile")
+async def be_hostile(request: Request, store: StoreOf, said: dict[str, Any]) -> Response:
+    """From now on; what is not said stays as it is, or begins as it mostly is."""
+    known = store.hostility.settings if store.hostility else Settings()
+    try:
+        turn(store, request.app.state.faults, replace(known, **said))
+    except (TypeError, ValueError) as error:
+        raise Refusal(422, "SETTINGS_INVALID", str(error)) from None
+    return await how_hostile(store)
+
+
+@router.delete("/hostile")
+async def be_friendly(request: Request, store: StoreOf) -> Response:
+    """Not any more."""
+    turn(store, request.app.state.faults, None)
+    return await how_hostile(store)
+
+
+def turn(store: Store, faults: Faults, settings: Settings | None) -> None:
+    """Hostile from now on, or not any more. Rules that somebody else made stay; what struck goes on to be counted."""
+    faults.rules[:] = [rule for rule in faults.rules if rule.name not in WAYS]
+    if settings is None:
+        store.hostility = None
+        return
+    store.hostility = Hostility(settings, store.hostility.struck if store.hostility else Counter())
+    faults.add(settings.rules())
 
 
 @router.get("/counts")

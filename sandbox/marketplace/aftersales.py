@@ -18,6 +18,7 @@ from sandbox.marketplace.answers import (
     cursor_text,
     json_response,
 )
+from sandbox.marketplace.mischief import entries_as_shown, move_claims
 from sandbox.marketplace.shipments import require_order
 from sandbox.marketplace.store import Store, loads
 
@@ -54,7 +55,8 @@ async def cancellations(
 ) -> Response:
     """What was cancelled in [modified_from, modified_to): one entry a line and event."""
     rows, following = _page(store, "cancellations", "cancellation_id", (modified_from, modified_to, size), after)
-    return json_response({"next": following, "cancellations": [_cancellation(row) for row in rows]})
+    shown = entries_as_shown(store, "cancellations", [_cancellation(row) for row in rows])
+    return json_response({"next": following, "cancellations": shown})
 
 
 @router.get("/orders/{order_id}/cancellations")
@@ -71,7 +73,10 @@ async def claims(
 ) -> Response:
     """Claims made or decided in [modified_from, modified_to)."""
     rows, following = _page(store, "claims", "claim_id", (modified_from, modified_to, size), after)
-    return json_response({"next": following, "claims": [_claim(row) for row in rows]})
+    shown = entries_as_shown(store, "claims", [_claim(row) for row in rows])
+    if following:
+        move_claims(store, rows[-1]["claim_id"])
+    return json_response({"next": following, "claims": shown})
 
 
 @router.get("/claims/reasons")
@@ -159,7 +164,7 @@ def _page(
     check_window(from_ms, to_ms)
     rows = store.db.execute(
         f"SELECT * FROM {table} WHERE modified_ms >= ? AND modified_ms < ? AND (modified_ms, {key}) > (?, ?) "  # noqa: S608
-        f"ORDER BY modified_ms, {key} LIMIT ?",
+        f"AND {store.is_listed(key)} ORDER BY modified_ms, {key} LIMIT ?",
         (from_ms, to_ms, *(cursor_key(after, 2) or (-1, -1)), size),
     ).fetchall()
     following = cursor_text((rows[-1]["modified_ms"], rows[-1][key])) if len(rows) == size else None

@@ -55,11 +55,12 @@ class GeneratedOrder:
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides all orders there ever are. `bad` is in percent of the slots."""
+    """What decides all orders there ever are. `bad` is in percent of the slots, `rotation` the bad kinds in turn."""
 
     seed: int = DEFAULT_SEED
     rate: float = DEFAULT_RATE
     bad: float = DEFAULT_BAD
+    rotation: tuple[str, ...] = kinds.BAD
 
     def __post_init__(self) -> None:
         if self.rate <= 0 or not 0 <= self.bad <= 100:
@@ -86,7 +87,7 @@ class Plan:
         """The rotation: bad kinds, odd kinds, and nothing special in most slots."""
         gap = int(100 // self.bad) if self.bad else 0
         if gap and slot % gap == gap // 2:
-            return kinds.BAD[slot // gap % len(kinds.BAD)]
+            return self.rotation[slot // gap % len(self.rotation)]
         if slot % ODD_GAP == ODD_PLACE:
             return kinds.ODD[slot // ODD_GAP % len(kinds.ODD)]
         return None
@@ -138,12 +139,18 @@ class _Slot:
 
 
 def orders_between(
-    seed: int, rate: float, start: datetime, end: datetime, *, bad: float = DEFAULT_BAD
+    seed: int,
+    rate: float,
+    start: datetime,
+    end: datetime,
+    *,
+    bad: float = DEFAULT_BAD,
+    rotation: tuple[str, ...] = kinds.BAD,
 ) -> list[GeneratedOrder]:
     """All rows modified in [start, end), in the list's order. Times need a zone."""
     if start.tzinfo is None or end.tzinfo is None:
         raise ValueError("start and end need a zone")
-    plan = Plan(seed, rate, bad)
+    plan = Plan(seed, rate, bad, rotation)
     slots = range(plan.slot_at(millis(start)), plan.slot_at(millis(end)) + 1)
     found = (order for slot in slots for order in plan.orders(slot) if start <= order.modified_at < end)
     return sorted(found, key=lambda order: order.sort_key)

@@ -15,6 +15,7 @@ from sandbox.marketplace.answers import (
     cursor_text,
     json_response,
 )
+from sandbox.marketplace.mischief import orders_as_shown
 from sandbox.marketplace.store import dumps, loads
 
 router = APIRouter(prefix="/api/orders", dependencies=KEY_NEEDED)
@@ -31,9 +32,14 @@ async def listed(
     and would move the pages behind it forward, so that `page` skips one; a cursor skips nothing.
     """
     check_window(modified_from, modified_to)
-    skip = 0 if after else (page - 1) * size
-    bodies, total, last = store.page(modified_from, modified_to, after=cursor_key(after, 4), skip=skip, size=size)
+    skip, cursor = 0 if after else (page - 1) * size, cursor_key(after, 4)
+    bodies, total, last = store.page(modified_from, modified_to, after=cursor, skip=skip, size=size)
     following = dumps(cursor_text(last) if last and len(bodies) == size else None)
+    if store.hostility:
+        window = (modified_from, modified_to)
+        bodies = orders_as_shown(
+            store, store.hostility, bodies, (window, cursor, last if len(bodies) == size else None)
+        )
     # The rows are JSON already.
     head = f'{{"page":{page},"size":{size},"total":{total},"next":{following},"orders":['
     return json_response(head + ",".join(bodies) + "]}")

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import simplejson
 
+from sandbox.marketplace import kinds
 from sandbox.marketplace.generator import ORDERS_IN_SLOT, GeneratedOrder, Plan
+from sandbox.marketplace.hostility import NOT_LATE, Hostility
 from sandbox.marketplace.order import millis
 
 Json = dict[str, Any]
@@ -60,7 +62,7 @@ INSERT_ORDER = (
 INSERT_LINE = f"INSERT INTO lines VALUES ({', '.join('?' * 14)})"  # noqa: S608
 PAGE = """
 SELECT listed_later, modified_ms, order_id, place, body FROM orders
-WHERE listed_later = ? AND modified_ms >= ? AND modified_ms < ? AND (modified_ms, order_id, place) > (?, ?, ?)
+WHERE listed_later = ? AND modified_ms >= ? AND modified_ms < ? AND (modified_ms, order_id, place) > (?, ?, ?) {shown}
 ORDER BY modified_ms, order_id, place LIMIT ?
 """
 
@@ -83,15 +85,18 @@ class Store:
 
     def __init__(self, path: str, plan: Plan, clock: Clock = wall_clock, until: int | None = None) -> None:
         self.plan, self.now, self._until = plan, clock, until
+        self.hostility: Hostility | None = None
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self.db.row_factory = sqlite3.Row
+        self.db.create_function("late_by", 2, lambda *of: self.hostility.late_by(*of) if self.hostility else 0)
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + SCHEMA)
         self._check_plan()
         self._known = {slot for (slot,) in self.db.execute("SELECT slot FROM slots")}
 
     def _check_plan(self) -> None:
         """Orders of two plans in one file would be nobody's expectation."""
-        mine = (self.plan.seed, str(float(self.plan.rate)), str(float(self.plan.bad)))
+        turns = "" if self.plan.rotation == kinds.BAD else f" in {len(self.plan.rotation)} kinds"
+        mine = (self.plan.seed, str(float(self.plan.rate)), f"{float(self.plan.bad)}{turns}")
         stored = self.db.execute("SELECT seed, rate, bad FROM plan").fetchone()
         if stored is None:
             self.db.execute("INSERT INTO plan VALUES (?, ?, ?)", mine)
@@ -146,17 +151,34 @@ class Store:
         """Rows of the window as JSON texts, how many the window has, and the last row's key."""
         self.materialise(from_ms, to_ms)
         window = (from_ms, min(to_ms, self.now() + 1))
+        shown = f"AND (fault IN ({NOT_LATE}) OR {self.is_listed('order_id')})" if self.hostility else ""
         (total,) = self.db.execute(
-            "SELECT count(*) FROM orders WHERE listed_later IN (0, 1) AND modified_ms >= ? AND modified_ms < ?", window
+            "SELECT count(*) FROM orders WHERE listed_later IN (0, 1) AND modified_ms >= ? AND modified_ms < ? "  # noqa: S608
+            f"{shown}",
+            window,
         ).fetchone()
         rows: list[sqlite3.Row] = []
         for later in (0, 1):  # one index range each: no sorting, however long the list
             if after and after[0] > later:
                 continue
             key = after[1:] if after and after[0] == later else (-1, -1, -1)
-            rows += self.db.execute(PAGE, (later, max(from_ms, key[0]), window[1], *key, skip + size - len(rows)))
+            rows += self.db.execute(
+                PAGE.format(shown=shown), (later, max(from_ms, key[0]), window[1], *key, skip + size - len(rows))
+            )
         rows = rows[skip:]
         return [row["body"] for row in rows], total, tuple(rows[-1])[:4] if rows else None
+
+    def is_listed(self, key: str) -> str:
+        """For a query: whether a list has the row yet. Only a hostile marketplace is late."""
+        return f"modified_ms + late_by({key}, modified_ms) <= {self.now()}" if self.hostility else "TRUE"
+
+    def listed_at(self, key: tuple[int, ...] | None) -> Json | None:
+        """The row at a place in the list; None where it has moved on."""
+        row = self.db.execute(
+            "SELECT body FROM orders WHERE (listed_later, modified_ms, order_id, place) = (?, ?, ?, ?)",
+            key or (0, -1, 0, 0),
+        ).fetchone()
+        return loads(row["body"]) if row else None
 
     def find(self, order_id: int) -> str | None:
         """The order as JSON text; its slot is written first if nobody looked at it before.

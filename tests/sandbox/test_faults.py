@@ -1,3 +1,4 @@
+import re
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.faults import FaultMiddleware, running
+from sandbox.faults import FaultMiddleware, Faults, running
+from sandbox.storms import WAYS, storm
 
 WORK = {"done": 0}
 
@@ -117,6 +119,40 @@ def test_latency_delays_the_work(client):
     assert time.monotonic() - started >= 0.3
 
 
+def test_nobody_can_connect_for_a_while_and_connections_that_are_there_go_on(client, base_url):
+    client.get("/do/a")
+    rule(client, times=1, path="/do/b", action={"kind": "refuse", "seconds": 0.5})
+
+    with httpx.Client(base_url=base_url) as other:
+        with pytest.raises(httpx.RemoteProtocolError):
+            other.post("/do/b")
+        with pytest.raises(httpx.ConnectError):
+            other.post("/do/a")
+        assert client.get("/do/a").status_code == 200
+        time.sleep(0.7)
+        assert other.post("/do/a").status_code == 200
+    assert WORK["done"] == 3
+
+
+def test_a_storm_spoils_its_share_of_calls_in_all_ways_equally_often():
+    faults = Faults()
+    faults.add(storm(0.55, seconds=2))
+
+    fired = [rule.name for rule in (faults.pick("GET", "/do/a") for _ in range(10_000)) if rule]
+
+    assert set(fired) == set(WAYS)
+    assert 5200 < len(fired) < 5800
+    assert all(400 < fired.count(name) < 600 for name in WAYS)
+
+
+def test_a_log_in_is_neither_refused_nor_told_to_wait_for_no_time():
+    rules = {rule["name"]: rule["path"] for rule in storm(1.0, seconds=1)}
+
+    for name in ("401", "429", "200 with HTML"):
+        assert not re.search(rules[name], "/api/v1/auth/login/")
+        assert re.search(rules[name], "/api/v1/channel/1/orders/")
+
+
 def test_a_rule_is_for_its_method_and_path_only(client):
     rule(client, method="POST", path="^/do/a$", action={"kind": "status", "status": 500})
 
@@ -162,6 +198,8 @@ def test_admin_paths_are_neither_spoilt_nor_recorded(client):
         {"action": {"kind": "status", "status": "500"}},
         {"action": {"kind": "status", "status": 500, "headers": {"a": "b\r\nc"}}},
         {"action": {"kind": "latency"}},
+        {"action": {"kind": "refuse"}},
+        {"action": {"kind": "cut_before"}, "name": 5},
         {"action": {"kind": "cut_before"}, "path": "("},
         {"action": {"kind": "cut_before"}, "probability": 2},
         {"action": {"kind": "cut_before"}, "tmes": 1},
