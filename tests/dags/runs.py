@@ -101,12 +101,12 @@ class Run:
 
         with create_session() as session:
             row = session.get(DagRun, self._row().id)
-            row.dag = _serialised(self.dag)
+            known = row.dag = _serialised(self.dag)
             row.state = DagRunState.RUNNING
             session.commit()
             for _ in range(ROUNDS):
                 session.expire_all()
-                row.dag = _serialised(self.dag)
+                row.dag = known
                 ready, _ = row.update_state(session=session)
                 for ti in ready:
                     ti.try_number += 1
@@ -116,12 +116,16 @@ class Run:
                 if stop_before in {ti.task_id for ti in scheduled}:
                     return self
                 for ti in scheduled:
-                    _run_task(self.dag, ti, while_waiting)
+                    self.run_task(ti, while_waiting)
                 session.commit()
                 waiting = any(ti.state == "up_for_retry" for ti in row.get_task_instances(session=session))
                 if row.state != DagRunState.RUNNING or (waiting and not scheduled):
                     return self
         raise AssertionError(f"the run does not end: {self.states()}")
+
+    def run_task(self, ti: Any, while_waiting: Ran | None) -> None:
+        """One try of a task."""
+        _run_task(self.dag, ti, while_waiting)
 
     def _row(self) -> Any:
         from airflow.models.dagrun import DagRun

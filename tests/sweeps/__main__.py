@@ -1,0 +1,75 @@
+"""`python -m tests.sweeps`: everything that may go wrong, at every call of every flow; one line a flow.
+
+Exit 1 where something does not end as it should, or where a product that was broken on purpose looks whole.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from tests.sweeps import engine
+from tests.sweeps.engine import Case, Recorded, Tried
+from tests.sweeps.stories import STORIES
+
+MUTATIONS = "mutations"
+
+
+def main() -> int:
+    said = _arguments()
+    sweeps = [said.only] if said.only else engine.sweeps()
+    stories = [story.name for story in STORIES.values() if not said.flows or story.flow in said.flows]
+    began = time.monotonic()
+    with engine.pool(said.jobs) as executor:
+        records = engine.recorded(executor, stories)
+        print(f"{len(stories)} stories of {sum(len(one.calls) for one in records.values())} calls", flush=True)
+        whole = True
+        if said.only != MUTATIONS:
+            cases = [case for name in sweeps for record in records.values() for case in _cases(name, record, said)]
+            whole = _report(records, sweeps, list(engine.tried(executor, cases)))
+        if find_spec(f"tests.sweeps.{MUTATIONS}") and said.only in {None, MUTATIONS} and not said.sample:
+            whole &= import_module(f"tests.sweeps.{MUTATIONS}").are_seen(executor, records)
+    print(f"{time.monotonic() - began:.0f} s")
+    return 0 if whole else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.sweeps", description=__doc__)
+    parser.add_argument("--flows", nargs="+", choices=sorted({story.flow for story in STORIES.values()}))
+    parser.add_argument("--only", choices=[*engine.SWEEPS, MUTATIONS])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--sample", action="store_true", help="a few cases of each story, for make test")
+    return parser.parse_args()
+
+
+def _cases(sweep: str, record: Recorded, said: argparse.Namespace) -> list[Case]:
+    cases = engine.module(sweep).cases(record)
+    return engine.sample(cases) if said.sample else cases
+
+
+def _report(records: dict[str, Recorded], sweeps: Sequence[str], tried: Sequence[Tried]) -> bool:
+    """A line a flow, then what differs."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in tried:
+        counts[records[one.case.story].flow].update({one.case.sweep: 1, "differences": bool(one.differences)})
+    for flow in dict.fromkeys(record.flow for record in records.values()):
+        numbers = "  ".join(f"{name} {counts[flow][name] or '–':>4}" for name in engine.SWEEPS)
+        print(f"{flow:40} {numbers}  differences {counts[flow]['differences']}")
+    for one in tried:
+        if one.differences:
+            print(f"\n{one.case.sweep}, {one.case.story}: {one.case.name}")
+            print("\n".join(f"  {line}" for line in one.differences))
+    spent = Counter[str]()
+    for one in tried:
+        spent[one.case.sweep] += one.seconds
+    print(", ".join(f"{name}: {seconds / max(1, sum(1 for one in tried if one.case.sweep == name)):.2f} s a case"
+                    for name, seconds in spent.items()))  # fmt: skip
+    return not any(one.differences for one in tried)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""A real Airflow on PostgreSQL: scheduler with LocalExecutor, triggerer, dag-processor, api-server, each a process."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil  # type: ignore[import-untyped]
+import yaml
+
+from sandbox.medusa import tools
+from sandbox.medusa.postgres import Postgres
+from sandbox.run.flow_run import Follower
+from sandbox.run.ports import LOOPBACK, Port
+from sandbox.run.processes import Service
+from sandbox.run.rest import AirflowApi
+from sandbox.run.scheduler_stack import USER, Say, SchedulerStack
+from sandbox.run.state import Secrets, State, write_private
+from sandbox.run.story import FLOWS
+from tests.sweeps.scheduler.stand import Stand, standing
+
+SLOTS = 8  # many wait for a server that does not answer
+SOON = "10"  # seconds after which a process that is silent counts as dead
+QUICK = {
+    "CORE__PARALLELISM": str(SLOTS),
+    "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": SOON,
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": SOON,
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": SOON,
+}
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stack(SchedulerStack):
+    """The main job's Airflow with a database that takes many writers, and channels of our own."""
+
+    database: str
+
+    def environment(self) -> dict[str, str]:
+        own = {f"AIRFLOW__{name}": value for name, value in QUICK.items()}
+        own["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = own["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = self.database
+        channels = {"ORDER_INTEGRATION_CHANNELS": str(self.state.home / "channels.yaml")}
+        return {**super().environment(), **own, **channels}
+
+
+class Api(AirflowApi):
+    """As much more of Airflow's REST API as is needed to kill."""
+
+    def running(self, dag_id: str) -> list[tuple[str, Json]]:
+        """Tasks that run now, with the run they belong to."""
+        query: Json = {"state": ["running"], "limit": 100}
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances", params=query)
+        answer.raise_for_status()
+        return [(str(row["dag_run_id"]), row) for row in answer.json()["task_instances"]]
+
+    def give_up(self, dag_id: str) -> None:
+        """A person marks its runs that are under way as failed."""
+        answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"state": ["running"]})
+        answer.raise_for_status()
+        for run in answer.json()["dag_runs"]:
+            path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+            self._call("PATCH", path, json={"state": "failed"}).raise_for_status()
+
+    def retries(self, dag_id: str, run_id: str) -> int:
+        """How many tasks had to be tried again."""
+        return sum(int(task["try_number"] or 0) > 1 for task in self.tasks(dag_id, run_id))
+
+
+@dataclass
+class Deployment:
+    """Everything, up and answering."""
+
+    stack: Stack
+    api: Api
+    follower: Follower
+    stands: Sequence[Stand]
+    schedulers: int = 1
+
+    def kill(self, component: str, *, whole: bool = True) -> None:
+        """At once, and another one is started. `whole`: with all that it started, else what it started lives on."""
+        service = self.stack.components[component]
+        for pid in service.members() if whole else [service.pid()]:
+            with suppress(ProcessLookupError):
+                os.kill(pid or 0, signal.SIGKILL)
+        if not whole:
+            service.pid_file.unlink()  # nobody ends its orphans
+        with suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        self.stack.start([service], lambda _: None)
+
+
+def kill_task(pid: int, *, supervisor: bool, task: bool) -> None:
+    """The process that works, the one above it that reports for it, or both."""
+    process = psutil.Process(pid)
+    parent = process.parent()
+    if supervisor and parent:
+        parent.kill()
+    if task:
+        process.kill()
+
+
+@contextmanager
+def deployed(names: Sequence[str], say: Say, *, doors: Sequence[str]) -> Iterator[Deployment]:
+    """A channel for each name; those in `doors` can refuse connections."""
+    with ExitStack() as undo:
+        home = Path(tempfile.mkdtemp(prefix="scheduler-sweep-"))
+        undo.callback(shutil.rmtree, home, ignore_errors=True)
+        state = State(home / "airflow")
+        secrets = state.prepare()
+        say(f"everything is in {home}")
+        stands = [undo.enter_context(standing(home, name, secrets, doors=name in doors)) for name in names]
+        say(f"{len(stands)} channels are up")
+        _write_settings(state, stands, secrets)
+        url = undo.enter_context(_postgres(home, secrets))
+        stack = Stack(state, Port("Airflow", "", _free_port()), secrets, url)
+        undo.callback(lambda: [service.stop() for service in _all(state)])
+        stack.start(stack.missing(), say)
+        stack.wait()
+        api = undo.enter_context(Api(stack.port.url, USER, secrets.airflow_password))
+        follower = Follower(api, state.airflow / "logs", say)
+        dags = [f"{flow}__{stand.name}" for flow in FLOWS for stand in stands]
+        follower.wait_until_known(dags, stack.read_since())
+        say("everything is up")
+        yield Deployment(stack, api, follower, stands)
+
+
+def _write_settings(state: State, stands: Sequence[Stand], secrets: Secrets) -> None:
+    entries = {stand.name: stand.entry() for stand in stands}
+    (state.home / "channels.yaml").write_text(yaml.safe_dump({"channels": entries}))
+    found: Json = {}
+    for stand in stands:
+        found |= stand.connections(secrets)
+    write_private(state.connections, found)
+
+
+@contextmanager
+def _postgres(home: Path, secrets: Secrets) -> Iterator[str]:
+    """A server of its own, and its address as SQLAlchemy has it."""
+    postgres = Postgres(home, _free_port(), tools.find_postgres())
+    postgres.create(secrets.api_secret)
+    try:
+        postgres.start(secrets.api_secret)
+        yield postgres.url(secrets.api_secret).replace("postgres://", "postgresql+psycopg://")
+    finally:
+        postgres.daemon.stop()
+        shutil.rmtree(postgres.folder, ignore_errors=True)
+
+
+def _all(state: State) -> list[Service]:
+    """Found even where only some of them came up; the server that tasks talk to is the last."""
+    names = ("scheduler", "dag-processor", "triggerer", "api-server")
+    return [Service(f"airflow-{name}", state.logs) for name in names]
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as held:
+        return int(held.getsockname()[1])

@@ -1,0 +1,170 @@
+"""The smallest stories in which each flow makes all kinds of its calls. Each begins with a situation that is kept."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conftest import PASSWORD, USER
+from tests.sweeps.driving import Driven, drive, woken
+from tests.sweeps.home import CHANNEL
+from tests.sweeps.servers import BEGIN, BETWEEN, END
+from tests.sweeps.wire import CHANNEL as AT_CHANNEL
+from tests.sweeps.world import World, lately, later, window
+
+ARRIVED = "arrived"
+FETCH, UPDATE, CHECK = "fetch_orders", "update_orders", "check_orders"
+CANCEL, ITEMS = "fetch_and_create_cancel", "fetch_and_update_order_items"
+ASK, ANSWER = "fetch_and_create_cancellation_requests", "update_cancellation_requests"
+Conf = Callable[[], dict[str, Any]]
+__all__ = ["ARRIVED", "AT_CHANNEL", "STORIES", "Story"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """`before` brings the situation about, `conf` is what the run is told, `again` what the next one is."""
+
+    name: str
+    flow: str
+    before: Callable[[World], None]
+    conf: Conf = dict
+    again: Conf = dict
+    is_patient: bool = False  # a feed is waited for
+
+    def begin(self, world: World) -> None:
+        """The situation, as it was when it was first brought about."""
+        if not world.knows(self.name):
+            self.before(world)
+            world.quiet()
+            world.keep(self.name)
+        world.put_back(self.name)
+
+    def tell(self, world: World) -> list[Driven]:
+        """The run; and where it is red, what its documentation says to do."""
+        waiting = waited(world) if self.is_patient else None
+        told = [drive(self.flow, self.conf(), waiting)]
+        for _ in range(2):
+            if told[-1].is_green:
+                break
+            told.append(self._mended(world, told[-1], waiting))
+        return told
+
+    def _mended(self, world: World, run: Driven, waiting: Any) -> Driven:
+        """What is parked, or still due, is the next run's; what never came so far is cleared."""
+        if run.has_table:
+            return drive(self.flow, self.again(), waiting)
+        return Driven(run.clear(run.red()[0]).dag, run.run_id).to_the_end(waiting)
+
+
+def waited(world: World) -> Callable[[Any], dict[str, Any]]:
+    """The channel decides what is waited for; its clerk refuses the largest order, however often it comes."""
+
+    def decided(message: Any) -> dict[str, Any]:
+        world.clerks[False].refuse_next(world.sold()[3].key)
+        world.clerks[False].work(awaited=True)
+        return woken(message)
+
+    return decided
+
+
+def arrive(world: World) -> None:
+    """Four orders are in Omnitron."""
+    if not world.knows(ARRIVED):
+        world.put_back("empty")
+        run = drive(FETCH, window(BEGIN, BETWEEN))
+        assert run.is_green, run.states()
+        world.quiet()
+        world.keep(ARRIVED)
+    world.put_back(ARRIVED)
+
+
+def nothing(world: World) -> None:
+    world.put_back("empty")
+
+
+def parcels(world: World) -> None:
+    """One order is shipped, one is shipped in part, one has arrived."""
+    arrive(world)
+    first, second, third, _ = world.sold()
+    world.ship(first)
+    world.ship(second, second.units[:1])
+    world.ship(third)
+    for unit in third.units:
+        world.office.patch(f"/admin/order_items/{unit.pk}", json={"status": "550"}).raise_for_status()
+
+
+def refused_parcel(world: World) -> None:
+    """The same, and one that the channel will refuse."""
+    parcels(world)
+    world.ship(world.sold()[3])
+
+
+def forgotten(world: World) -> None:
+    """A run died while the channel worked on its feed, which is decided now; another one before it sent anything."""
+    parcels(world)
+    run = Driven.begun(UPDATE, {"is_sync": False})
+    run.go_on(stop_before="check_orders")
+    run.is_lost()
+    world.clerks[False].work(awaited=True)
+    answer = world.office.post("/api/v1/auth/login/", json={"username": USER, "password": PASSWORD})
+    world.office.headers["Authorization"] = f"Token {answer.json()['key']}"
+    made = world.office.post("/api/v1/channel/1/batch_requests/", json={"channel": 1}).json()
+    folder = world.staging / "batches" / CHANNEL / CANCEL
+    folder.mkdir(parents=True)
+    owner = {"dag": f"{CANCEL}__{CHANNEL}", "run": f"{CANCEL}__{CHANNEL}/manual__gone", "task": "settle"}
+    (folder / f"{made['pk']}.json").write_text(json.dumps({**owner, "map_index": -1, "try": 1, "pk": made["pk"]}))
+
+
+def cancelled(world: World) -> None:
+    """A whole order, and a unit of another one."""
+    arrive(world)
+    whole, _, _, part = world.sold()
+    world.shop.cancel(whole.key)
+    world.shop.take_back(part.key, part.longest_line()[0].line, 1)
+
+
+def delivered(world: World) -> None:
+    """A parcel with a tracking number, an invoice, and a parcel that arrived."""
+    arrive(world)
+    first, second, third, _ = world.sold()
+    world.parcel(first)
+    world.shop.invoice(second.key, "INV-1")
+    world.parcel(third, invoiceNo="INV-2")
+    world.shop.deliver(third.key)
+
+
+def asked(world: World) -> None:
+    """One unit shall be cancelled, two shall come back."""
+    arrive(world)
+    _, _, third, fourth = world.sold()
+    both = [order for order in (third, fourth) if len(order.longest_line()) > 1]
+    returned, kept = both[0], next(order for order in world.sold() if order.key != both[0].key)
+    world.ship(returned)
+    world.parcel(returned)
+    world.shop.deliver(returned.key)
+    world.shop.ask_for_return(returned.key, {returned.longest_line()[0].line: 2})
+    world.shop.ask_for_cancel(kept.key, kept.longest_line()[0].line)
+
+
+def decided(world: World) -> None:
+    """What comes back is accepted, what shall be cancelled is not."""
+    asked(world)
+    run = drive(ASK, lately())
+    assert run.is_green, run.states()
+    for request in world.merchant.asked():
+        (world.merchant.approve if request.kind == "refund" else world.merchant.reject)(request)
+
+
+STORIES = {
+    story.name: story
+    for story in (
+        Story(FETCH, FETCH, nothing, lambda: window(BETWEEN, END), later),
+        Story(UPDATE, UPDATE, parcels),
+        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, lambda: {"is_sync": False}, is_patient=True),
+        Story(CHECK, CHECK, forgotten),
+        Story(CANCEL, CANCEL, cancelled, lately, later),
+        Story(ITEMS, ITEMS, delivered, lately, later),
+        Story(ASK, ASK, asked, lately, later),
+        Story(ANSWER, ANSWER, decided),
+    )
+}
