@@ -2,7 +2,6 @@
 # ruff: noqa: PLC0415 - Airflow reads its home when it is imported: conftest.py has to name it before.
 
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,58 +13,8 @@ from hypothesis import strategies as st
 from order_integration.errors import ConfigurationError
 from order_integration.flows.windows import refuse_occupied_slot, scheduled
 from tests.dags.runs import create
+from tests.dags.slots import DAYS, LAGS, SCHEDULES, ZONES, intervals, plain, whole
 from tests.flows.steps import config
-
-ZONES = ("Europe/Istanbul", "UTC", "Europe/Berlin", "America/New_York")
-# Noon before the clocks change: forward and back, and twice in Istanbul, where they did so last.
-DAYS = {
-    "Berlin goes forward": datetime(2026, 3, 28, 12, tzinfo=UTC),
-    "Berlin goes back": datetime(2026, 10, 24, 12, tzinfo=UTC),
-    "New York goes forward": datetime(2026, 3, 7, 17, tzinfo=UTC),
-    "New York goes back": datetime(2026, 10, 31, 16, tzinfo=UTC),
-    "Istanbul went forward": datetime(2016, 3, 26, 10, tzinfo=UTC),
-    "Istanbul went back": datetime(2015, 11, 7, 10, tzinfo=UTC),
-}
-ODD = (
-    "*/15 * * * *", "*/7 * * * *", "0 * * * *", "30 2 * * *", "59 2 * * *", "0 2 * * *", "0 3 * * *", "0 0 * * *",
-    "*/15 1-4 * * *", "*/15 2 * * *", "*/30 0-5 * * *", "15,45 1-3 * * *", "0 1,2,3 * * *", "0 */2 * * *",
-    "5-59/20 * * * *", "30 1 * * 0",
-)  # fmt: skip
-MINUTES = st.lists(st.integers(0, 59), min_size=1, max_size=4, unique=True).map(
-    lambda some: ",".join(map(str, sorted(some)))
-)
-HOURS = st.one_of(
-    st.just("*"),
-    st.sampled_from(["*/2", "*/3", "1-4", "2", "0-5"]),
-    st.lists(st.integers(0, 23), min_size=1, max_size=5, unique=True).map(lambda some: ",".join(map(str, some))),
-)
-SCHEDULES = st.one_of(st.sampled_from(ODD), st.builds("{} {} * * *".format, MINUTES, HOURS))
-LAGS = st.integers(0, 3 * 3600).map(lambda seconds: timedelta(seconds=seconds))
-
-
-@cache
-def intervals(schedule: str, zone: str, since: datetime, days: float = 2) -> list[tuple[datetime, datetime]]:
-    """The data intervals of scheduled runs, one after the other, as the scheduler asks for them."""
-    import pendulum
-    from airflow.timetables.base import TimeRestriction
-    from airflow.timetables.interval import CronDataIntervalTimetable
-
-    timetable = CronDataIntervalTimetable(schedule, timezone=zone)
-    restriction = TimeRestriction(earliest=pendulum.instance(since), latest=None, catchup=True)
-    last, found = None, []
-    while not found or found[-1][1] < since + timedelta(days=days):
-        info: Any = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
-        last = info.data_interval
-        found.append((_plain(last.start), _plain(last.end)))
-    return found
-
-
-def _plain(moment: Any) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp(), UTC)
-
-
-def whole(moment: timedelta) -> str:
-    return f"{int(moment.total_seconds())}s"
 
 
 @given(
@@ -172,7 +121,7 @@ def next_live_window(dag: Any) -> tuple[datetime, datetime]:
         model.calculate_dagrun_date_fields(known, reference_run=session.scalar(_get_latest_runs_stmt(dag.dag_id)))
         found = model.next_dagrun_data_interval
         session.rollback()
-    return _plain(found.start), _plain(found.end)
+    return plain(found.start), plain(found.end)
 
 
 def windows_of_runs(dag_id: str, kind: str) -> list[tuple[datetime, datetime]]:
@@ -182,4 +131,4 @@ def windows_of_runs(dag_id: str, kind: str) -> list[tuple[datetime, datetime]]:
 
     with create_session() as session:
         rows = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_type == kind)).all()
-        return sorted((_plain(row.data_interval_start), _plain(row.data_interval_end)) for row in rows)
+        return sorted((plain(row.data_interval_start), plain(row.data_interval_end)) for row in rows)
