@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 BEING_TOLD = timedelta(minutes=10)  # longer than any notifier takes; then who told it was killed, or a notifier failed
 GIVE_UP = timedelta(days=1)  # an alarm that a notifier could not carry for so long is no news any more
-TOLD = "told"
+TOLD, KEPT_BACK = "told", "kept back"
 
 Row = dict[str, Any]
 
@@ -57,6 +57,7 @@ class Alarm:
     kind: AlarmKind
     window: str
     sentence: str
+    url: str = ""  # where to look
 
 
 def tell(alarm: Alarm) -> bool:
@@ -65,6 +66,38 @@ def tell(alarm: Alarm) -> bool:
     It may block: call it from a coroutine by `asyncio.to_thread`.
     """
     return _tell(alarm, alarm.window)
+
+
+def tell_of_outage(alarm: Alarm, since: str, again_after: timedelta) -> bool:
+    """The same, where the window is one of many that an outage turns red: told at its beginning, then now and again.
+
+    `since`: what all windows of the outage have in common. False: this window's was told, or is kept back.
+    """
+    if not again_after:
+        return tell(alarm)
+    book = AlarmBook(staging(), alarm.channel, alarm.flow)
+    with suppress(Exception):  # staging is away: said when the alarm is to be noted
+        known = book.get(alarm.window, alarm.kind)
+        if known and known["state"] == TOLD:
+            return False
+    is_told = _tell(alarm, _turn(book, alarm.kind, since, again_after))
+    with suppress(Exception):
+        note = {**asdict(alarm), "state": TOLD if is_told else KEPT_BACK}
+        if is_told:
+            book.put(alarm.window, alarm.kind, note)
+        else:
+            book.claim(alarm.window, alarm.kind, note)
+    return is_told
+
+
+def _turn(book: AlarmBook, kind: AlarmKind, since: str, again_after: timedelta) -> str:
+    """The name of an outage's first alarm, or of the one that is due by now."""
+    first = f"outage since {since}"
+    begun = None
+    with suppress(Exception):
+        begun = book.get(first, kind)
+    turn = (now() - datetime.fromisoformat(begun["at"])) // again_after if begun else 0
+    return f"{first}, {turn}" if turn else first
 
 
 def tell_again(book: AlarmBook) -> None:

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from order_integration.channels.registry import ChannelConfig
-from order_integration.operators.base import FlowOperator, now, run_key, staging
+from order_integration.operators.base import FlowOperator, RedRun, now, run_key, staging
+from order_integration.operators.fresh import note_green
 from order_integration.staging import OpenBatches
 
 if TYPE_CHECKING:
@@ -47,7 +46,8 @@ class Sweep(FlowOperator):
         self.log.info("%s", counts)
         if swept.troubles:
             ti.xcom_push(key="return_value", value=counts)
-            raise AirflowFailException("; ".join(swept.troubles)[:2000])
+            raise RedRun("; ".join(swept.troubles)[:2000])
+        note_green(self.flow, channel.name)
         return counts
 
 

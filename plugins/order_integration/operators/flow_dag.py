@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
 from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RetryByKind
+from order_integration.operators.failures import tell_failure
 
 LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left, settle too
 LONGEST_TASK = timedelta(hours=2)
@@ -115,6 +116,7 @@ def _task_policies(channel: ChannelConfig) -> dict[str, Any]:
         "retry_policy": RetryByKind(),
         "execution_timeout": LONGEST_TASK,
         "depends_on_past": False,
+        "on_failure_callback": tell_failure,
     }
 
 

@@ -6,11 +6,10 @@ The flow itself, `order_integration.flows.<flow>`, is imported when a step runs:
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from order_integration.channels.registry import ChannelConfig, configured
 from order_integration.errors import LockedError, RetriableError
-from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging, tries_before
+from order_integration.operators.base import FlowOperator, RedRun, is_last_try, now, run_key, staging, tries_before
+from order_integration.operators.fresh import note_green
 from order_integration.operators.lock_wait import LOCK_PATIENCE, WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
@@ -144,7 +143,7 @@ class Settle(WaitsForLock):
         transformed, fetched = _transformed(context), context["ti"].xcom_pull(task_ids="fetch", map_indexes=-1)
         # After a Clear from fetch, what transform and push said before is there until they have run again.
         if not transformed or not fetched or transformed["fetched"] != fetched["folder"]:
-            raise AirflowFailException("nothing to settle: fetch or transform failed, see their logs")
+            raise RedRun("nothing to settle: fetch or transform failed, see their logs")
         chunks = Folder(staging(), transformed["folder"])
         settlement, balance = collected(chunks, self._pushed(context, chunks, transformed["chunks"]))
         async with OmnitronHook(channel.omnitron_connection).channel(channel) as omnitron:
@@ -154,7 +153,9 @@ class Settle(WaitsForLock):
         count_records(self.flow, channel.name, table)
         if sentence := verdict(balance, channel.limits):
             context["ti"].xcom_push(key="return_value", value=table)
-            raise AirflowFailException(sentence)
+            raise RedRun(sentence, technical=bool(balance.failed))
+        until = datetime.fromisoformat(fetched["window_end"]) if fetched["window_end"] else None
+        note_green(self.flow, channel.name, until, fetched["rows"])
         return table
 
     def patience(self, error: LockedError) -> timedelta:

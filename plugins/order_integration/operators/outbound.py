@@ -6,10 +6,9 @@ A flow's module has `CONTENT_TYPE`, `fetch`, `transform` and `send`; settling is
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from order_integration.channels.registry import ChannelConfig
-from order_integration.operators.base import FlowOperator, is_last_try, now, run_key, staging
+from order_integration.operators.base import FlowOperator, RedRun, is_last_try, now, run_key, staging
+from order_integration.operators.fresh import note_green
 from order_integration.operators.lock_wait import WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches
@@ -118,7 +117,7 @@ class Settle(OutboundOperator):
         ready, sent = ti.xcom_pull(task_ids="transform"), ti.xcom_pull(task_ids="send")
         # After a Clear from fetch, what send said before is there until it has run again.
         if not ready or not sent or sent["ready"] != ready["folder"]:
-            raise AirflowFailException("nothing to settle: fetch, transform or send failed, see their logs")
+            raise RedRun("nothing to settle: fetch, transform or send failed, see their logs")
         checked = ti.xcom_pull(task_ids="check_orders") if "check_orders" in self.upstream_task_ids else None
         said = {one.pk: one for one in kept(Folder(staging(), sent["folder"]))}
         if checked and checked.get("folder") and checked["batch_pk"] == sent.get("batch_pk"):
@@ -130,5 +129,7 @@ class Settle(OutboundOperator):
         count_records(self.flow, channel.name, table)
         if sentence := settling.verdict(sents, channel.limits, (checked or {}).get("trouble", "")):
             ti.xcom_push(key="return_value", value=table)
-            raise AirflowFailException(sentence)
+            technical = any(sent.technical for sent in sents)
+            raise RedRun(settling.without_people(sentence), technical=technical)
+        note_green(self.flow, channel.name)
         return table

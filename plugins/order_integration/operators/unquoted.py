@@ -7,6 +7,8 @@ from order_integration.errors import IntegrationError
 
 log = logging.getLogger(__name__)
 
+OWN = frozenset({"airflow", __name__.partition(".")[0]})  # packages whose errors say nothing of anybody
+
 
 class UnexpectedError(IntegrationError):
     """What was raised is none of ours (a connector's, a library's): its kind is told, and where, but not its text."""
@@ -37,4 +39,4 @@ def _shown_cause(error: BaseException) -> BaseException | None:
 
 def _is_ours(error: BaseException) -> bool:
     """Ours say nothing of anybody, Airflow's do not know anybody."""
-    return isinstance(error, IntegrationError) or type(error).__module__.partition(".")[0] == "airflow"
+    return isinstance(error, IntegrationError) or type(error).__module__.partition(".")[0] in OWN

@@ -21,7 +21,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
 
 from order_integration.staging.alarms import AlarmBook
 from order_integration.staging.area import URL_VARIABLE, Folder, Staging, key_digest
-from order_integration.staging.notes import Begun, OpenBatches, OwedLinks, Said
+from order_integration.staging.notes import Begun, Fresh, OpenBatches, OwedLinks, Said
 from order_integration.staging.waiting import REPLAYED, TOLD, Ended, Places, Waiting, moment_of
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Begun",
     "Ended",
     "Folder",
+    "Fresh",
     "OpenBatches",
     "OwedLinks",
     "Places",

@@ -144,3 +144,30 @@ class Said:
 
     def _path(self, key: str) -> str:
         return f"said/{self.channel}/{self.flow}/{key_digest(key)}.json"
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """How far a flow is settled: one note a flow, written by its settle, which runs once at a time."""
+
+    staging: Staging
+    channel: str
+    flow: str
+
+    def get(self) -> Row:
+        """Empty where nothing was settled yet."""
+        content = self.staging.read(self._path)
+        return loads(content) if content else {}
+
+    def put(self, row: Row) -> None:
+        """Instead of what was known."""
+        self.staging.write(self._path, dumps(row).encode())
+
+    @property
+    def watched(self) -> "Fresh":
+        """What watching this flow found: the DAG `watch_channels` has a note of its own."""
+        return Fresh(self.staging, self.channel, f"{self.flow}.watched")
+
+    @property
+    def _path(self) -> str:
+        return f"fresh/{self.channel}/{self.flow}.json"

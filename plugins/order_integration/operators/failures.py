@@ -1,0 +1,144 @@
+"""A task that failed for good is an alarm: the first of its run, and once while an outage goes on.
+
+`tell_failure` is Airflow's `on_failure_callback` of all tasks of the flows' DAGs. It runs in the task's own process or,
+when that was killed, in the DAG processor. A try that is followed by another one is none of its business.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import (
+    AirflowSensorTimeout,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+
+from order_integration.channels.registry import ChannelConfig, load_channels
+from order_integration.errors import (
+    ConfigurationError,
+    ContractError,
+    IntegrationError,
+    LockedError,
+    RefusedError,
+    RetriableError,
+)
+from order_integration.operators.alarms import Alarm, AlarmKind, tell, tell_of_outage
+from order_integration.operators.base import RedRun, staging
+from order_integration.operators.inbound import BY_SCHEDULE
+from order_integration.staging import AlarmBook, Fresh
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+# First match wins.
+KINDS: tuple[tuple[type[BaseException], AlarmKind], ...] = (
+    (ConfigurationError, AlarmKind.CONFIGURATION),
+    (LockedError, AlarmKind.LOCKED),
+    (RetriableError, AlarmKind.UNAVAILABLE),
+    (ContractError, AlarmKind.CONTRACT),
+    (RefusedError, AlarmKind.REFUSED),
+    (AirflowTaskTimeout, AlarmKind.KILLED),
+    (AirflowSensorTimeout, AlarmKind.KILLED),
+    (TaskDeferralTimeout, AlarmKind.KILLED),
+    (AirflowTaskTerminated, AlarmKind.KILLED),
+    (IntegrationError, AlarmKind.DEFECT),  # among them what stands for an error that is not ours
+)
+LONGEST_SENTENCE = 500  # characters: it goes to a chat or a telephone
+ALL_SUCCESS = "all_success"
+
+
+def tell_failure(context: "Context") -> None:
+    """Tell it, unless it only follows from another failure of this run."""
+    if _goes_on(context):
+        return
+    alarm = alarm_of(context)
+    if _has_failed_before(context):
+        told = AlarmBook(staging(), alarm.channel, alarm.flow).kinds(alarm.window)
+        if told:
+            log.info("no alarm: it follows from what failed before (%s)", ", ".join(told))
+            return
+        alarm = Alarm(alarm.flow, alarm.channel, AlarmKind.KILLED, alarm.window, alarm.sentence, alarm.url)
+    since = _green_since(alarm)
+    told_now = tell_of_outage(alarm, since, _again_after(alarm.channel)) if since is not None else tell(alarm)
+    if not told_now:
+        log.info("no alarm: %s was told of this window, or of this outage", alarm.kind)
+
+
+def alarm_of(context: "Context") -> Alarm:
+    """The alarm of the task that failed. Of an exception that is not ours only its type is said."""
+    ti, error = context["ti"], context.get("exception")
+    flow, _, channel = ti.dag_id.partition("__")
+    kind, sentence = _judged(error if isinstance(error, BaseException) else None)
+    return Alarm(flow, channel, kind, window_of(context), f"{ti.task_id}: {sentence}"[:LONGEST_SENTENCE], ti.log_url)
+
+
+def window_of(context: "Context") -> str:
+    """What a run is about, whichever run it is: an interval, the window that somebody typed, or only this run."""
+    run, params = context["dag_run"], context.get("params") or {}
+    if run.run_type in BY_SCHEDULE and run.data_interval_start:
+        return str(run.data_interval_start.isoformat())
+    if params.get("window_start"):
+        return f"{params['window_start']}/{params.get('window_end')}"
+    return str(run.run_id)
+
+
+def _judged(error: BaseException | None) -> tuple[AlarmKind, str]:
+    if error is None:
+        return AlarmKind.KILLED, "its process died without a word, or was lost; the scheduler's log says how"
+    for one in _causes(error):
+        if isinstance(one, RedRun):
+            return (AlarmKind.UNAVAILABLE if one.technical else AlarmKind.VERDICT), str(one)
+        for of, kind in KINDS:
+            if isinstance(one, of):
+                return kind, str(one) if isinstance(one, IntegrationError) else f"ended by {type(one).__name__}"
+    return AlarmKind.DEFECT, f"{type(error).__name__}; its log says where"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _goes_on(context: "Context") -> bool:
+    """Whether the task was ended because somebody cleared it: Airflow runs it again."""
+    ti = context["ti"]
+    return isinstance(context.get("exception"), AirflowTaskTerminated) and "failed" not in _states(ti, [ti.task_id])
+
+
+def _has_failed_before(context: "Context") -> bool:
+    """Whether a task that this one comes after has failed. Only a task that runs all the same can be asked that."""
+    ti = context["ti"]
+    if ti.task.trigger_rule == ALL_SUCCESS:
+        return False
+    return "failed" in _states(ti, sorted(ti.task.get_flat_relative_ids(upstream=True)))
+
+
+def _states(ti: Any, task_ids: list[str]) -> set[str]:
+    found = ti.get_task_states(ti.dag_id, task_ids=task_ids, run_ids=[ti.run_id])
+    return {str(state) for states in found.values() for state in states.values()}
+
+
+def _green_since(alarm: Alarm) -> str | None:
+    """What all red runs have in common: the green one before them. None: nobody notes this flow's green runs."""
+    from order_integration.flows.freshness import WATCHED  # noqa: PLC0415
+
+    if alarm.flow not in WATCHED:
+        return None
+    with suppress(Exception):  # staging is away: said when the alarm is to be noted
+        return str(Fresh(staging(), alarm.channel, alarm.flow).get().get("green_at", "the beginning"))
+    return None
+
+
+def _again_after(channel: str) -> timedelta:
+    with suppress(ConfigurationError):
+        known = load_channels().get(channel)
+        if isinstance(known, ChannelConfig):
+            return known.alarm_again_after
+    return ChannelConfig.model_fields["alarm_again_after"].default  # type: ignore[no-any-return]

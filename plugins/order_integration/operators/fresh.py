@@ -1,0 +1,19 @@
+"""Settle notes how far a flow has come, for whoever watches it."""
+
+from datetime import datetime
+
+from order_integration.operators.base import now, staging
+from order_integration.staging import Fresh
+
+
+def note_green(flow: str, channel: str, until: datetime | None = None, rows: int | None = None) -> None:
+    """A run settled green; `until` and `rows`: its window's end, and what it read in it.
+
+    A run of a flow with windows that read none (`rows` without `until`) says nothing of how fresh the flow is.
+    """
+    from order_integration.flows.freshness import after_green  # noqa: PLC0415
+
+    if until is None and rows is not None:
+        return
+    note = Fresh(staging(), channel, flow)
+    note.put(after_green(note.get(), now(), until, rows or 0))
