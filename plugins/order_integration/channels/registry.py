@@ -56,14 +56,14 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0
 ANY_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - asked is whether there is a next date, not when
 
 
-def _comes_at_all(schedule: str) -> None:
-    wrong = f"schedule {schedule!r} is not a cron expression of five fields"
+def _comes_at_all(schedule: str, name: str = "schedule") -> None:
+    wrong = f"{name} {schedule!r} is not a cron expression of five fields"
     if len(schedule.split()) > 5:  # noqa: PLR2004
         raise ValueError(wrong)
     try:
         croniter(schedule, ANY_DAY).get_next(datetime)
     except CroniterBadDateError:
-        raise ValueError(f"schedule {schedule!r} never comes: no year has such a day") from None
+        raise ValueError(f"{name} {schedule!r} never comes: no year has such a day") from None
     except CroniterError:
         raise ValueError(wrong) from None
 
@@ -112,6 +112,11 @@ class ChannelConfig(BaseModel):
     alarm_again_after: Duration = timedelta(days=1)  # while an outage goes on; 0: in every window
     quiet_after: Duration = timedelta(0)  # without any order; 0: never
     fresh_within: Duration | None = None  # the newest window that is settled; None: three windows; 0: not watched
+    reconcile_schedule: str = "30 4 * * *"
+    reconcile_days: int = Field(default=3, ge=1, le=31)
+    reconcile_grace: Duration = timedelta(hours=1)  # what changed later, on either side, is not judged
+    reconcile_fetches_missing: bool = True
+    reconcile_turns_red: bool = False  # while orders are extra, different or twice
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -119,6 +124,7 @@ class ChannelConfig(BaseModel):
         if self.overlap < self.lag:
             raise ValueError("overlap is shorter than lag: what falls between two windows would never be read")
         _comes_at_all(self.schedule)
+        _comes_at_all(self.reconcile_schedule, "reconcile_schedule")
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError) as error:

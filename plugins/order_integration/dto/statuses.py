@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Self
 
 
 class OrderStatus(StrEnum):
@@ -37,14 +36,14 @@ class OrderState(StrEnum):
     RETURNED = "returned"
 
     @classmethod
-    def of(cls, units: Iterable[Self]) -> Self:
+    def of(cls, units: Iterable["OrderState"]) -> "OrderState":
         """A whole's, from its units': the least far one decides. Cancelled ones count only where nothing else is left.
 
         So a whole whose other units came back is returned, and one of which a unit did not is delivered.
         """
-        order = list(cls)
+        order = {state: place for place, state in enumerate(cls)}
         left = [unit for unit in units if unit is not cls.CANCELLED]
-        return min(left, key=order.index, default=cls("cancelled"))
+        return min(left, key=order.__getitem__, default=cls.CANCELLED)
 
 
 # No longer to be shipped: a cancel is waiting or carried out, or it came back.

@@ -1,13 +1,13 @@
 """Orders and their items: created once, found again after a lost answer, compared with what was created."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from order_integration.dto import ChannelCreateOrderDto, OrderItemDto
-from order_integration.errors import Reason, RecordError, RefusedError, UnknownOutcomeError
+from order_integration.errors import ContractError, Reason, RecordError, RefusedError, UnknownOutcomeError
 from order_integration.omnitron.client import IN_LIST, Omnitron, Row, id_of, slices
 from order_integration.omnitron.customers import Addresses, Customers, refused
 from order_integration.omnitron.integration_actions import Link
@@ -78,14 +78,7 @@ class Orders:
 
     async def by_number(self, number: str) -> Row | None:
         """The channel's order of this number."""
-        rows = await self.omnitron.rows(
-            self.omnitron.at("orders/"),
-            {"number": number, "channel_id": self.omnitron.channel_id},
-            sure=lambda row: row.get("number") == number,
-        )
-        if len(rows) > 1:
-            raise RecordError(Reason.CONFLICT, "order.number", f"Omnitron has {len(rows)} orders of this number")
-        return rows[0] if rows else None
+        return await order_by_number(self.omnitron, number)
 
     async def by_pk(self, pks: Iterable[int]) -> dict[int, Row]:
         """Orders, many a call."""
@@ -188,6 +181,40 @@ def provenance(extra_field: Row) -> Row:
     """What we wrote about an order's origin; under the same key, another client may have written anything."""
     said = extra_field.get(PROVENANCE)
     return said if isinstance(said, dict) else {}
+
+
+async def order_by_number(omnitron: Omnitron, number: str) -> Row | None:
+    """The channel's order of this number.
+
+    Raises RecordError where there are several.
+    """
+    rows = await omnitron.rows(
+        omnitron.at("orders/"),
+        {"number": number, "channel_id": omnitron.channel_id},
+        sure=lambda row: row.get("number") == number,
+    )
+    if len(rows) > 1:
+        raise RecordError(Reason.CONFLICT, "order.number", f"Omnitron has {len(rows)} orders of this number")
+    return rows[0] if rows else None
+
+
+async def orders_since(omnitron: Omnitron, since: datetime) -> AsyncIterator[list[Row]]:
+    """Orders that were created in Omnitron at `since` or later, the newest first, in pages.
+
+    By their numbers, not by a filter on dates: that one is not known to work everywhere. What is created meanwhile
+    moves rows to later pages, so that some come twice, and none is left out.
+
+    Raises ContractError where the server sorts in another way.
+    """
+    async for page in omnitron.pages(omnitron.at("orders/"), {}, sort="-id"):
+        pks = [id_of(row) for row in page]
+        if pks != sorted(pks, reverse=True):
+            raise ContractError("Omnitron does not sort orders by -id")
+        young = [row for row in page if datetime.fromisoformat(row["created_date"]) >= since]
+        if young:
+            yield young
+        if len(young) < len(page):
+            return
 
 
 async def orders_by_pk(omnitron: Omnitron, pks: Iterable[int]) -> dict[int, Row]:

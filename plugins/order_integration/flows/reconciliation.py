@@ -1,0 +1,154 @@
+"""What reconciliation says: a finding for each order on which the channel and Omnitron do not simply agree."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from order_integration.channels.commands import Record, Window
+
+ROWS_IN_LOG = 50
+
+Row = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """Where an order stands; the first four are differences."""
+
+    MISSING = "missing"  # the channel has it, Omnitron does not
+    EXTRA = "extra"  # Omnitron has it, the channel does not know it
+    DIFFERENT = "different"
+    TWICE = "twice"  # several orders of Omnitron have one id of the channel
+    WAITING = "waiting"  # in quarantine, parked, or closed with a reason: somebody knows
+    ON_ITS_WAY = "on_its_way"  # a flow is about to tell the other side
+    NOT_JUDGED = "not_judged"  # it changed just now, or the channel can't be asked
+
+
+DIFFERENCES = (Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT, Kind.TWICE)
+
+
+class What(StrEnum):
+    """What of an order differs."""
+
+    STATUS = "status"
+    AMOUNT = "amount"
+    CURRENCY = "currency"
+    NUMBER = "number"
+    ITEMS = "items"
+    LINK = "link"  # it is there, but not linked with the channel's id
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One order. Ids, codes and amounts alone: nothing of it tells who anybody is."""
+
+    key: str  # the channel's id; empty where Omnitron's order has none
+    kind: Kind
+    number: str = ""
+    pks: tuple[int, ...] = ()  # Omnitron's
+    what: tuple[What, ...] = ()
+    channel: str = ""  # what differs, as the channel says it
+    omnitron: str = ""
+    reason: str = ""  # why it waits, is on its way, or is not judged
+    record: Record | None = field(default=None, repr=False, compare=False)  # only where it can't be read by its key
+
+    def as_row(self) -> Row:
+        """For the report; `what` is one text, so that the row fits in a table."""
+        row = asdict(replace(self, record=None))
+        del row["record"]
+        return {**row, "kind": self.kind.value, "what": ", ".join(self.what), "pks": list(self.pks)}
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether a run of `fetch_orders` mends it: it creates what is missing, and links what it finds."""
+        return self.kind is Kind.MISSING or (self.kind is Kind.DIFFERENT and self.what == (What.LINK,))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes it the same difference in two reports."""
+        return (self.kind.value, self.key, ", ".join(self.what), ",".join(map(str, self.pks)))
+
+
+@dataclass
+class Reconciliation:
+    """All findings, one an order, and how many orders were looked at."""
+
+    window: Window
+    compared: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def of(self, *kinds: Kind) -> list[Finding]:
+        """The findings of these kinds."""
+        return [one for one in self.findings if one.kind in kinds]
+
+    @property
+    def missing(self) -> list[Finding]:
+        """At the channel, but not in Omnitron."""
+        return self.of(Kind.MISSING)
+
+    @property
+    def extra(self) -> list[Finding]:
+        """In Omnitron, but not at the channel."""
+        return self.of(Kind.EXTRA)
+
+    @property
+    def different(self) -> list[Finding]:
+        """In status, amount, or what else was bought."""
+        return self.of(Kind.DIFFERENT)
+
+    @property
+    def twice(self) -> list[Finding]:
+        """Several orders of Omnitron have one id of the channel."""
+        return self.of(Kind.TWICE)
+
+    @property
+    def waiting(self) -> list[Finding]:
+        """In quarantine, parked, or closed with a reason."""
+        return self.of(Kind.WAITING)
+
+    @property
+    def on_its_way(self) -> list[Finding]:
+        """A flow is about to tell the other side."""
+        return self.of(Kind.ON_ITS_WAY)
+
+    @property
+    def differences(self) -> list[Finding]:
+        """What a person should hear of."""
+        return self.of(*DIFFERENCES)
+
+    def counts(self) -> dict[str, int]:
+        """For XCom, logs and metrics."""
+        found = Counter(one.kind for one in self.findings)
+        return {
+            "compared": self.compared,
+            "agreed": self.compared - len(self.findings),
+            **{kind.value: found[kind] for kind in Kind},
+        }
+
+
+def summary(found: Iterable[Finding]) -> str:
+    """`2 missing, 1 different (status)`."""
+    counted = Counter((one.kind, ", ".join(one.what)) for one in found)
+    ordered = sorted(counted.items(), key=lambda one: (DIFFERENCES.index(one[0][0]), one[0][1]))
+    return ", ".join(f"{count} {kind}" + f" ({what})" * bool(what) for (kind, what), count in ordered)
+
+
+def as_table(result: Reconciliation) -> str:
+    """For the log: counts, what waits by reason, and the first rows, differences before all else."""
+    lines = [f"  {name.replace('_', ' '):<18}{count:>8}" for name, count in result.counts().items()]
+    reasons = Counter(one.reason for one in result.waiting)
+    lines += [f"    waiting: {reason:<24}{count:>4}" for reason, count in sorted(reasons.items())]
+    kinds = list(Kind)
+    rows = sorted(result.findings, key=lambda one: (kinds.index(one.kind), one.key))
+    lines += [f"  {_line(one)}" for one in rows[:ROWS_IN_LOG]]
+    if len(rows) > ROWS_IN_LOG:
+        lines.append(f"  … and {len(rows) - ROWS_IN_LOG} more: see the report")
+    return "\n".join(lines)
+
+
+def _line(one: Finding) -> str:
+    parts = [one.kind.value, one.key or "(no id)", one.number, ", ".join(one.what)]
+    if one.channel or one.omnitron:
+        parts.append(f"{one.channel} at the channel, {one.omnitron} in Omnitron")
+    return "  ".join(part for part in (*parts, one.reason) if part)
