@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CHANNEL ?= marketplace
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run test conformance judge check up down clean env lock
+.PHONY: help run test hostile conformance judge check up down clean env lock
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
 
@@ -28,6 +28,8 @@ clean: env  ## end it, and forget its databases
 
 test: env  ## all tests, a process a core (ARGS='-m "not e2e"': without those that take minutes)
 	$(BIN)/pytest -n auto --dist loadfile -m "not by_hand" $(ARGS)
+hostile: env  ## a simulated week at a hostile marketplace, and 10,000 orders over failing servers (ARGS="--windows 96")
+	@$(BIN)/python -m tests.hostile $(ARGS)
 conformance: env  ## every connector by the suite that judges them, Medusa's on a real server
 	$(BIN)/pytest -n 0 tests/conformance tests/channels/test_marketplace_conformance.py $(ARGS)
 # The client that Omnitron's makers publish, in an environment of its own: it shall find our stand-in as the real one is.

@@ -228,8 +228,7 @@ class FaultMiddleware:
             case "status":
                 await _scripted(action)(scope, receive, send)
             case "latency":
-                await asyncio.sleep(action["seconds"])
-                await self.app(scope, receive, send)
+                await self._late(action, (scope, receive, send))
             case "cut_before":
                 await _cut(scope, receive)
             case "refuse":
@@ -241,6 +240,18 @@ class FaultMiddleware:
                 await _cut(scope, receive)
             case "truncate":
                 await _truncate(await self._work(scope, receive), scope, receive, send)
+
+    async def _late(self, action: dict[str, Any], asgi: tuple[MutableMapping[str, Any], Receive, Send]) -> None:
+        """Works late, or with `done_first` answers late."""
+        scope, receive, send = asgi
+        if not action.get("done_first"):
+            await asyncio.sleep(action["seconds"])
+            await self.app(scope, receive, send)
+            return
+        messages = await self._work(scope, receive)
+        await asyncio.sleep(action["seconds"])
+        for message in messages:
+            await send(message)
 
     async def _work(self, scope: Scope, receive: Receive) -> list[Message]:
         messages: list[Message] = []

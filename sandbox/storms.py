@@ -19,7 +19,8 @@ WAYS: dict[str, Rule] = {
     "429": {"kind": "status", "status": 429, "body": "slow down"},
     "429 with Retry-After": {"kind": "status", "status": 429, "body": "slow down", "headers": {"Retry-After": "1"}},
     "401": {"kind": "status", "status": 401, "body": {"detail": "Invalid token."}},
-    "time-out": {"kind": "latency"},
+    "time-out": {"kind": "latency", "done_first": True},
+    "time-out, done late": {"kind": "latency"},
     "truncated": {"kind": "truncate"},
     "200 with HTML": {"kind": "status", "status": 200, "body": "<html>Bakımdayız</html>", "headers": HTML},
 }
@@ -34,8 +35,8 @@ def storm(share: float, *, seconds: float, ways: Iterable[str] = tuple(WAYS)) ->
     names = list(ways)
     each, left, rules = share / len(names), 1.0, []
     for name in names:
-        action = {**WAYS[name], "seconds": seconds} if name == "time-out" else WAYS[name]
+        action = {**WAYS[name], "seconds": seconds} if WAYS[name]["kind"] == "latency" else WAYS[name]
         path = BUT_LOG_IN if name in NOT_OF_A_LOG_IN else ""
-        rules.append({"name": name, "path": path, "probability": each / left, "action": action})
+        rules.append({"name": name, "path": path, "probability": min(each / left, 1.0), "action": action})
         left -= each
     return rules

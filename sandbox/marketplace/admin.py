@@ -11,7 +11,7 @@ from sandbox.faults import Faults
 from sandbox.marketplace import aftersales, shipments, units
 from sandbox.marketplace.answers import Refusal, StoreOf, json_response
 from sandbox.marketplace.hostility import Hostility, Settings
-from sandbox.marketplace.shipments import Delivery, UnitsOfLine, require_order, wanted
+from sandbox.marketplace.shipments import Delivery, Shipment, UnitsOfLine, require_order, wanted
 from sandbox.marketplace.store import Store, loads
 from sandbox.storms import WAYS
 
@@ -70,6 +70,15 @@ async def claim(store: StoreOf, order_id: int, said: Claiming | None = None) -> 
     with store.transaction():
         opened = aftersales.open_claim(store, order_id, line_id, said.quantity, (said.type, said.reason, said.note))
     return json_response(opened, 201)
+
+
+@router.post("/orders/{order_id}/ship")
+async def ship(store: StoreOf, order_id: int, parcel: Shipment | None = None) -> Response:
+    """The marketplace's own warehouse sends what is still there."""
+    require_order(store, order_id)
+    with store.transaction():
+        shipments.ship(store, order_id, parcel or Shipment())
+    return json_response(store.find(order_id))
 
 
 @router.post("/orders/{order_id}/deliver")
@@ -132,12 +141,14 @@ async def be_friendly(request: Request, store: StoreOf) -> Response:
 
 def turn(store: Store, faults: Faults, settings: Settings | None) -> None:
     """Hostile from now on, or not any more. Rules that somebody else made stay; what struck goes on to be counted."""
+    fired = {rule.name: rule.fired for rule in faults.rules}
     faults.rules[:] = [rule for rule in faults.rules if rule.name not in WAYS]
     if settings is None:
         store.hostility = None
         return
     store.hostility = Hostility(settings, store.hostility.struck if store.hostility else Counter())
-    faults.add(settings.rules())
+    for rule in faults.add(settings.rules()):
+        rule.fired = fired.get(rule.name, 0)
 
 
 @router.get("/counts")

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sandbox.marketplace import kinds
 from sandbox.marketplace.generator import GeneratedOrder, orders_between
 from sandbox.run.expected import Address, Expected, Line, Order, Person
 from sandbox.run.plan import BAD, END, RATE, SEED, START
@@ -14,10 +15,16 @@ PLACED_BEFORE = timedelta(minutes=2)  # at most this long after it was placed th
 
 
 def expected(
-    seed: int = SEED, rate: float = RATE, start: datetime = START, end: datetime = END, *, bad: float = BAD
+    seed: int = SEED,
+    rate: float = RATE,
+    start: datetime = START,
+    end: datetime = END,
+    *,
+    bad: float = BAD,
+    rotation: tuple[str, ...] = kinds.BAD,
 ) -> Expected:
     """The day's orders. An order that comes twice counts once; its latest row is the one that is right."""
-    rows = orders_between(seed, rate, start, end, bad=bad)
+    rows = orders_between(seed, rate, start, end, bad=bad, rotation=rotation)
     latest = {str(row.id): row for row in sorted(rows, key=lambda row: row.modified_at)}
     return Expected(
         start=start,

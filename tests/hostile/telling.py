@@ -1,0 +1,46 @@
+"""What a hostile run was like, for people: a few lines of counts, and every difference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.hostile.servers import Servers
+
+SHOWN = 40  # differences; more of them are one defect
+
+
+@dataclass(frozen=True)
+class Told:
+    """A whole run. `flows`: counts of each; `fired`: faults by stand-in and way."""
+
+    name: str
+    seconds: float
+    flows: Mapping[str, Mapping[str, int]]
+    fired: Mapping[str, Mapping[str, int]]
+    counts: Mapping[str, int]
+    differences: list[str]
+
+    def lines(self) -> list[str]:
+        """The whole summary."""
+        found = [f"== {self.name}: {self.seconds:.0f} s, {len(self.differences)} differences"]
+        found += [f"  {name:<40}{count:>8}" for name, count in self.counts.items()]
+        for flow, told in self.flows.items():
+            found.append(f"  {flow}")
+            found += [f"    {name:<38}{count:>8}" for name, count in sorted(told.items()) if count]
+        for side, ways in self.fired.items():
+            found.append(f"  {side} failed {sum(ways.values())} calls")
+            found += [f"    {way:<38}{times:>8}" for way, times in ways.items()]
+        found += [f"  DIFFERENCE {sentence}" for sentence in self.differences[:SHOWN]]
+        return found
+
+
+def fired_of(servers: Servers) -> dict[str, dict[str, int]]:
+    """How often each stand-in failed in which way."""
+    return {"Omnitron": _fired(servers.omnitron), "the marketplace": _fired(servers.marketplace)}
+
+
+def _fired(url: str) -> dict[str, int]:
+    rules: list[dict[str, Any]] = httpx.get(f"{url}/admin/faults").json()
+    return {rule["name"]: rule["fired"] for rule in rules if rule["name"]}

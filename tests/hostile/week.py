@@ -1,0 +1,190 @@
+"""A week of 15-minute windows at a hostile marketplace, a third of them missed and caught up while the others run."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from order_integration.flows.outcomes import Balance
+from order_integration.flows.windows import scheduled
+from sandbox.marketplace.generator import orders_between
+from sandbox.marketplace.hostility import Settings
+from sandbox.marketplace.kinds import ALL_BAD
+from sandbox.marketplace.order import millis
+from sandbox.run import check_marketplace
+from sandbox.run.expected import Expected
+from sandbox.storms import WAYS, storm
+from tests.hostile import judging
+from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
+from tests.hostile.judging import CANCELS, ITEMS, ORDERS, REQUESTS
+from tests.hostile.life import Life, events
+from tests.hostile.servers import Market, Servers, started
+from tests.hostile.telling import Told, fired_of
+
+WEEK = 672
+FLOWS = (ORDERS, CANCELS, ITEMS, REQUESTS)
+START = datetime(2026, 3, 23, tzinfo=UTC)
+WINDOW = timedelta(minutes=15)
+RATE, BAD, SEED = 12.0, 5.0, 1
+SHARE = 0.05  # of all calls fail, at either side
+AT_ONCE = 2  # runs of a DAG, and of a backfill
+MISSED = 1 / 3
+LONGEST_OUTAGE = 24  # windows
+CLOSING = 4  # windows after the last, in which nobody modifies anything any more
+PAGE_SIZE = 3  # so that a window has pages, between which things move
+HOSTILE = Settings(seed=SEED, faults=SHARE, slow_seconds=SLOW)
+# What is done late would be done after the next windows: here 15 minutes pass in the blink of an eye.
+AT_ONCE_OR_NEVER = tuple(way for way in WAYS if way != "time-out, done late")
+
+
+@dataclass
+class Week:
+    """The flows of one deployment, and which windows they were too late for."""
+
+    flows: Mapping[str, Deployment]
+    life: Life
+    missed: frozenset[int]
+    balances: list[Balance] = field(default_factory=list)
+    now: datetime = START
+    counts: Counter[str] = field(default_factory=Counter)
+    reconciliation: list[str] = field(default_factory=list)
+    _live: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    _catching_up: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    _chance: random.Random = field(default_factory=lambda: random.Random(SEED))
+
+    def __post_init__(self) -> None:
+        self._live = {name: asyncio.Semaphore(AT_ONCE) for name in self.flows}
+        self._catching_up = {name: asyncio.Semaphore(AT_ONCE) for name in self.flows}
+
+    async def go(self, first: int, last: int) -> None:
+        """Windows `first` to `last`, the second not included, and all that was missed among them."""
+        live: set[asyncio.Task[None]] = set()
+        late: set[asyncio.Task[None]] = set()
+        backlog: list[int] = []
+        for number in range(first, last):
+            self.now = START + (number + 1) * WINDOW
+            await self.life.until(millis(self.now))
+            await self.life.carry_out()
+            if number in self.missed:
+                backlog.append(number)
+                continue
+            late |= self._started(self._shuffled(backlog), self._catching_up)
+            backlog.clear()
+            live |= self._started([number], self._live)
+            while len(live) > len(self.flows):  # two at once: the next window does not wait for the slowest flow
+                done, live = await asyncio.wait(live, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(*done)
+        await asyncio.gather(*live, *late, *self._started(self._shuffled(backlog), self._catching_up))
+
+    def _shuffled(self, numbers: list[int]) -> list[int]:
+        return self._chance.sample(numbers, len(numbers))
+
+    def _started(self, numbers: list[int], slots: dict[str, asyncio.Semaphore]) -> set[asyncio.Task[None]]:
+        return {asyncio.create_task(self._run(name, number, slots[name])) for number in numbers for name in self.flows}
+
+    async def _run(self, name: str, number: int, slot: asyncio.Semaphore) -> None:
+        async with slot:
+            flow, start = self.flows[name], START + number * WINDOW
+            reading = scheduled(flow.channel, start, start + WINDOW, self.now)
+            self.balances.append(await flow.settled(reading, f"{number:04}"))
+
+
+def outages(windows: int) -> frozenset[int]:
+    """A third of the windows, in stretches: a scheduler that was down, a DAG that was paused."""
+    chance = random.Random(SEED)
+    longest = min(LONGEST_OUTAGE, max(windows // 12, 1))
+    missed: set[int] = set()
+    while len(missed) < windows * MISSED:
+        begin = chance.randrange(1, windows)
+        missed |= set(range(begin, min(begin + chance.randint(1, longest), windows)))
+    return frozenset(missed)
+
+
+def run(home: Path, windows: int = WEEK) -> Told:
+    """All of it; the result tells what there was, and what differs."""
+    began, end = time.monotonic(), START + windows * WINDOW
+    market = Market(RATE, BAD, millis(START), end, seed=SEED)
+    expected = check_marketplace.expected(SEED, RATE, START, end, bad=BAD, rotation=ALL_BAD)
+    with started(home, market, HOSTILE) as servers:
+        channel = kervan(page_size=PAGE_SIZE, active_from=START)
+        flows = {name: deployed(servers, home, name, channel) for name in FLOWS}
+        week = asyncio.run(_told(servers, flows, end))
+        found = [*_books(week), *judging.differences(servers, expected, flows), *_waiting(week, expected)]
+        found += week.reconciliation
+        fired = fired_of(servers)
+        struck = httpx.get(f"{servers.marketplace}/admin/hostile").json()["struck"]
+    told = {name: flow.told for name, flow in flows.items()}
+    counts = {
+        "windows": windows,
+        "windows missed and caught up": len(week.missed),
+        "orders that arrived": len(expected.orders),
+        "orders in quarantine": len(expected.quarantined),
+        **week.life.counts(),
+        **dict(sorted(struck.items())),
+        **week.counts,
+        "runs whose balance holds": sum(balance.holds for balance in week.balances),
+    }
+    return Told(f"{windows} windows", time.monotonic() - began, told, fired, counts, found)
+
+
+async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime) -> Week:
+    patient = {"timeout": 30, "trust_env": False}
+    async with (
+        httpx.AsyncClient(base_url=servers.marketplace, transport=_patient(), **patient) as market,
+        httpx.AsyncClient(base_url=servers.omnitron, transport=_patient(), **patient) as office,
+    ):
+        rules = storm(SHARE, seconds=SLOW, ways=AT_ONCE_OR_NEVER)
+        (await office.post("/admin/faults", json=rules)).raise_for_status()
+        windows = (end - START) // WINDOW
+        rows = orders_between(SEED, RATE, START, end, bad=BAD, rotation=ALL_BAD)
+        week = Week(flows, Life(market, office, events(rows, SEED, millis(end))), outages(windows))
+        await week.go(0, windows)
+        (await market.put("/admin/hostile", json={"moved": 0})).raise_for_status()
+        for number in range(windows, windows + CLOSING):
+            _replay(flows)
+            await week.go(number, number + 1)
+        week.reconciliation = await judging.reconciled(flows[ORDERS], START, week.counts)
+        return week
+
+
+def _patient() -> httpx.AsyncHTTPTransport:
+    """The servers refuse connections now and then, those of their back offices as well."""
+    return httpx.AsyncHTTPTransport(retries=5)
+
+
+def _replay(flows: Mapping[str, Deployment]) -> None:
+    """What a person does about states that nobody knew: the key is parked, to be read and tried once more."""
+    for name in (ITEMS, REQUESTS):
+        flow = flows[name]
+        for key, row in flow.quarantine.open_keys().items():
+            again = {"reason": "replay", "field": row["field"], "sentence": "", "record": row["record"]}
+            now = datetime.now(UTC).isoformat()
+            flow.parked.put(key, {**again, "read_at": row["read_at"]}, run="by-hand", now=now)
+
+
+def _books(week: Week) -> Iterator[str]:
+    yield from ("the balance of a run does not hold" for balance in week.balances if not balance.holds)
+    yield from (f"{name}: links are still owed" for name, flow in week.flows.items() if flow.owed.all())
+
+
+def _waiting(week: Week, expected: Expected) -> Iterator[str]:
+    """What was done to orders that are put aside waits, and nothing else does."""
+    happened = [event for event in week.life.done if str(event.order) in expected.quarantined]
+    wanted = {
+        CANCELS: {str(event.order) for event in happened if event.what == "cancel"},
+        ITEMS: {str(event.order) for event in happened if event.what == "ship"},
+        REQUESTS: set[str](),
+    }
+    for name, orders in wanted.items():
+        flow = week.flows[name]
+        parked = {key.partition("-")[0] for key in flow.parked.open_keys()}
+        if parked != orders:
+            yield f"{name}: parked are {sorted(parked ^ orders)} too many or too few"
+        for key, (reason, _) in flow.keys(flow.quarantine).items():
+            yield f"{name}: {key} is in quarantine: {reason}"
