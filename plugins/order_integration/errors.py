@@ -20,6 +20,8 @@ from enum import StrEnum
 # What a terminal or a log reads as more than a letter: a record's text could forge a line of a log.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # of a name that somebody gave a field; a value may stand there, too
+
 
 class Reason(StrEnum):
     """Why a record was quarantined; stable codes that reports, tables and alerts can be grouped by."""
@@ -128,7 +130,8 @@ def _named(body: object, above: str = "") -> list[str]:
     """`order.remote_addr` of `{"order": {"remote_addr": [...]}}`."""
     if not isinstance(body, dict):
         return [above] if above else []
-    return [name for key, value in body.items() for name in _named(value, f"{above}.{key}" if above else str(key))]
+    steps = {key: key if FIELD.fullmatch(str(key)) else "?" for key in body}
+    return [name for key, step in steps.items() for name in _named(body[key], f"{above}.{step}" if above else step)]
 
 
 class ContractError(IntegrationError):

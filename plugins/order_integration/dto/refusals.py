@@ -1,16 +1,13 @@
 """From pydantic's list of what is wrong to the one reason that a record is quarantined for."""
 
-import re
-
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from order_integration.errors import Reason, RecordError
+from order_integration.errors import FIELD, Reason, RecordError
 
 # A field that is missing altogether never reaches its validator; these say what its absence means.
 ABSENT = {"email": Reason.EMAIL_MISSING, "phone_number": Reason.PHONE_MISSING, "order_item": Reason.ITEMS_EMPTY}
 KNOWN = frozenset(Reason)
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # of a field
 
 
 def _reason(error: ErrorDetails) -> Reason:
@@ -41,4 +38,4 @@ def _place(title: str, error: ErrorDetails) -> str:
 
 def _step(of: int | str) -> str:
     """A key of a mapping, or a field that nobody knows, is the channel's text."""
-    return str(of) if isinstance(of, int) or NAME.fullmatch(of) else "?"
+    return str(of) if isinstance(of, int) or FIELD.fullmatch(of) else "?"
