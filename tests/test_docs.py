@@ -10,6 +10,7 @@ import yaml
 from order_integration.channels.registry import ChannelConfig, ChannelLimits
 from order_integration.errors import Reason
 from order_integration.operators.metrics import Metric
+from order_integration.staging import AlarmKind
 
 ROOT = Path(__file__).parents[1]
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
@@ -51,6 +52,11 @@ def test_no_reason_is_explained_that_does_not_exist() -> None:
     table = OPERATIONS.partition("| reason |")[2].partition("\n\n")[0]
 
     assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == set(Reason)
+
+
+@pytest.mark.parametrize("kind", list(AlarmKind))
+def test_every_kind_of_alarm_has_a_row_that_says_what_to_do(kind: AlarmKind) -> None:
+    assert re.search(rf"^\| `{kind}` \| .+ \| .+ \|$", OPERATIONS, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", [*ChannelConfig.model_fields, *ChannelLimits.model_fields])

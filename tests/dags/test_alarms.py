@@ -28,10 +28,7 @@ def rings(tmp_path: Path, configure: Callable[..., None], connections: Any) -> R
     text = "{{ alarm.channel }}: {{ alarm.sentence }}"
     configure(alarms=[{"notifier": "tests.dags.bell.Bell", "path": str(path), "text": text}])
 
-    def heard() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    return heard
+    return heard_by(path)
 
 
 @pytest.fixture
@@ -193,3 +190,8 @@ def age(folder: Path, by: timedelta) -> None:
         if "at" in note:
             note["at"] = (datetime.fromisoformat(note["at"]) - by).isoformat()
             path.write_text(json.dumps(note))
+
+
+def heard_by(path: Path) -> Rings:
+    """What a bell that writes there rang for, so far."""
+    return lambda: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -24,7 +24,8 @@ FLOWS = (
     "fetch_and_update_order_items",
     "fetch_and_create_cancellation_requests",
 )
-EVERY_FLOW = tuple(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem != "housekeeping")
+OF_ALL_CHANNELS = {"housekeeping", "watch_channels"}
+EVERY_FLOW = tuple(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem not in OF_ALL_CHANNELS)
 DRAINS = ("update_orders", "update_cancellation_requests")  # whatever is due; a window means nothing to them
 USABLE = {"shelf", "other"}
 HEAVY = ("aiohttp", "phonenumbers", "tenacity", "aiolimiter", "babel")

@@ -68,8 +68,8 @@ def quiet_since(channel: ChannelConfig, known: Mapping[str, Any]) -> str | None:
     """The end of the last window that had an order, where all that were settled since had none for too long."""
     if not channel.quiet_after or "orders_until" not in known:
         return None
-    since, until = (datetime.fromisoformat(known[name]) for name in ("orders_until", "until"))
-    return since.isoformat() if until - since > channel.quiet_after else None
+    since = max(datetime.fromisoformat(known[name]) for name in ("orders_until", "resumed_at") if name in known)
+    return since.isoformat() if datetime.fromisoformat(known["until"]) - since > channel.quiet_after else None
 
 
 def _later(known: str | None, moment: datetime) -> str:

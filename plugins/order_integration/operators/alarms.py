@@ -6,9 +6,8 @@ At most one a (flow, channel, kind, window). A task that is killed while it tell
 
 import logging
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,12 @@ from order_integration.channels.registry import load_channels
 from order_integration.errors import ConfigurationError
 from order_integration.operators.base import now, staging
 from order_integration.operators.metrics import count_alarm
-from order_integration.staging import AlarmBook, key_digest
+from order_integration.staging import Alarm, AlarmBook, AlarmKind, key_digest
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier
+
+__all__ = ["Alarm", "AlarmKind", "notifier_of", "tell", "tell_again", "tell_now_and_again", "tell_of_outage"]
 
 log = logging.getLogger(__name__)
 
@@ -29,35 +30,6 @@ GIVE_UP = timedelta(days=1)  # an alarm that a notifier could not carry for so l
 TOLD, KEPT_BACK = "told", "kept back"
 
 Row = dict[str, Any]
-
-
-class AlarmKind(StrEnum):
-    """What an alarm is about; part of what makes two alarms the same."""
-
-    CONFIGURATION = "configuration"  # a setting is wrong
-    UNAVAILABLE = "unavailable"  # the channel or Omnitron does not answer, or not as agreed
-    LOCKED = "locked"  # another batch request was in the way for hours
-    CONTRACT = "contract"  # the other side, or our staging, is not what we rely on
-    REFUSED = "refused"  # Omnitron refuses what it was to take
-    DEFECT = "defect"  # an error of ours, or of a connector
-    KILLED = "killed"  # a task died without a word, or took too long
-    VERDICT = "verdict"  # settle found a run's result unacceptable
-    QUIET = "quiet"  # no order for longer than usual
-    STALE = "stale"  # what is settled is too old
-    EXPIRED = "expired"  # records waited until their time was over
-    DIFFERENCES = "differences"  # the channel and Omnitron do not agree
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """`window`: what it belongs to (a data interval's start, a day, a run); the same one is told once."""
-
-    flow: str
-    channel: str
-    kind: AlarmKind
-    window: str
-    sentence: str
-    url: str = ""  # where to look
 
 
 def tell(alarm: Alarm) -> bool:
@@ -90,13 +62,20 @@ def tell_of_outage(alarm: Alarm, since: str, again_after: timedelta) -> bool:
     return is_told
 
 
+def tell_now_and_again(alarm: Alarm, again_after: timedelta) -> bool:
+    """For whoever looks every quarter of an hour; `window`: when that began which goes on since. 0: told once."""
+    book = AlarmBook(staging(), alarm.channel, alarm.flow)
+    return _tell(alarm, _turn(book, alarm.kind, alarm.window, again_after))
+
+
 def _turn(book: AlarmBook, kind: AlarmKind, since: str, again_after: timedelta) -> str:
     """The name of an outage's first alarm, or of the one that is due by now."""
     first = f"outage since {since}"
     begun = None
     with suppress(Exception):
         begun = book.get(first, kind)
-    turn = (now() - datetime.fromisoformat(begun["at"])) // again_after if begun else 0
+    age = now() - datetime.fromisoformat(begun["at"]) if begun else timedelta(0)
+    turn = max(age // again_after, 0) if again_after else 0  # machines may differ about the time
     return f"{first}, {turn}" if turn else first
 
 
@@ -109,7 +88,7 @@ def tell_again(book: AlarmBook) -> None:
             continue
         claim = {**note, "token": token, "state": TOLD}
         known = book.get(note["claimed"], alarm.kind)
-        is_ours = known["token"] == token if known else book.claim(note["claimed"], alarm.kind, claim)
+        is_ours = known.get("token") == token if known else book.claim(note["claimed"], alarm.kind, claim)
         if is_ours and age < GIVE_UP:
             _deliver(book, token, note, alarm)
             continue

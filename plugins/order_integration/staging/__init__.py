@@ -17,18 +17,22 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/alarms/<channel>/<flow>/<window>/<kind>.json   alarms that were told; those that are not yet everywhere
                                                          are in the flow's folder `owed/`
     <staging>/fresh/<channel>/<flow>.json                how far a flow is settled, and what watching it found
+    <staging>/reports/<channel>/<flow>/<time>-<run>.ndjson   what a run found out, for people to look up
 """
 
-from order_integration.staging.alarms import AlarmBook
+from order_integration.staging.alarms import Alarm, AlarmBook, AlarmKind
 from order_integration.staging.area import URL_VARIABLE, Folder, Staging, key_digest
 from order_integration.staging.notes import Begun, Fresh, OpenBatches, OwedLinks, Said
+from order_integration.staging.reports import ReportFiles
 from order_integration.staging.waiting import REPLAYED, TOLD, Ended, Places, Waiting, moment_of
 
 __all__ = [
     "REPLAYED",
     "TOLD",
     "URL_VARIABLE",
+    "Alarm",
     "AlarmBook",
+    "AlarmKind",
     "Begun",
     "Ended",
     "Folder",
@@ -36,6 +40,7 @@ __all__ = [
     "OpenBatches",
     "OwedLinks",
     "Places",
+    "ReportFiles",
     "Said",
     "Staging",
     "Waiting",

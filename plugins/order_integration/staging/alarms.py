@@ -1,10 +1,40 @@
-"""Which alarms were told, so that nobody is told twice, and which did not reach everybody yet."""
+"""What an alarm is; which alarms were told, so that nobody is told twice, and which did not reach everybody yet."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import uuid4
 
 from order_integration.exact_json import dumps, loads
 from order_integration.staging.area import Row, Staging, key_digest
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about; part of what makes two alarms the same."""
+
+    CONFIGURATION = "configuration"  # a setting is wrong
+    UNAVAILABLE = "unavailable"  # the channel or Omnitron does not answer, or not as agreed
+    LOCKED = "locked"  # another batch request was in the way for hours
+    CONTRACT = "contract"  # the other side, or our staging, is not what we rely on
+    REFUSED = "refused"  # Omnitron refuses what it was to take
+    DEFECT = "defect"  # an error of ours, or of a connector
+    KILLED = "killed"  # a task died without a word, or took too long
+    VERDICT = "verdict"  # settle found a run's result unacceptable
+    QUIET = "quiet"  # no order for longer than usual
+    STALE = "stale"  # what is settled is too old
+    EXPIRED = "expired"  # records waited until their time was over
+    DIFFERENCES = "differences"  # the channel and Omnitron do not agree
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """`window`: what it belongs to (a data interval's start, a day, a run); the same one is told once."""
+
+    flow: str
+    channel: str
+    kind: AlarmKind
+    window: str
+    sentence: str
+    url: str = ""  # where to look
 
 
 @dataclass(frozen=True)
