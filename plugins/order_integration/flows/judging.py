@@ -21,6 +21,7 @@ from order_integration.staging import Ended, OwedLinks, Places, Staging
 
 ORDERS, CANCELS, NEWS = "fetch_orders", "fetch_and_create_cancel", "fetch_and_update_order_items"
 OPEN = "open"
+MISSING = "missing"  # the reason of what is parked to be fetched
 # What a link says of the last job that its order was in.
 UNDER_WAY, FAILED = "processing", "error"
 COMPLETED = "completed"
@@ -39,13 +40,17 @@ class Known:
 
 @dataclass
 class Judge:
-    """Of one reconciliation. `until`: what changed later, on either side, is not judged."""
+    """Of one reconciliation. `until`: what changed later, on either side, is not judged.
+
+    `run`: what an earlier try of it parked as missing is missing still, so that every try says the same.
+    """
 
     omnitron: Omnitron
     command: GetOrders
     staging: Staging
     channel: str
     until: datetime
+    run: str = ""
     _offered: Memo[str, set[int]] = field(default_factory=Memo, init=False)
 
     async def of(self, remote_id: str, entry: Found, known: Known) -> Finding | None:
@@ -77,7 +82,10 @@ class Judge:
         """Why a key waits in a flow, in quarantine or parked; empty where it does not."""
         places = Places.of(self.staging, self.channel, flow)
         rows = [place.get(key) for place in (places.quarantine, places.parked)]
-        return next((str(row["reason"]) for row in rows if row and row["state"] == OPEN), "")
+        return next((str(row["reason"]) for row in rows if row and row["state"] == OPEN and not self._is_own(row)), "")
+
+    def _is_own(self, row: Row) -> bool:
+        return bool(self.run) and row["reason"] == MISSING and row["first_run"] == self.run
 
     # not in Omnitron -------------------------------------------------------------------------------------------------
 

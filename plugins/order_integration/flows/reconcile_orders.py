@@ -16,7 +16,7 @@ from order_integration.channels.commands import SLIPS, Connector, GetOrders, Rec
 from order_integration.dto import ChannelCreateOrderDto
 from order_integration.errors import ContractError, RefusedError
 from order_integration.flows.inbound import versions_follow
-from order_integration.flows.judging import Judge, Known
+from order_integration.flows.judging import MISSING, ORDERS, Judge, Known
 from order_integration.flows.reconciliation import Finding, Kind, Reconciliation
 from order_integration.flows.transforming import Entry, entries_of
 from order_integration.omnitron.client import Omnitron, Row, id_of, slices
@@ -24,8 +24,6 @@ from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.orders import orders_by_pk, orders_since
 from order_integration.staging import Places, Staging, key_digest
 
-FETCH_ORDERS = "fetch_orders"
-MISSING = "missing"  # the reason of what is parked to be fetched
 AT_ONCE = 50  # orders of Omnitron that the channel is asked for at the same time, as far as its limits go
 UNREADABLE = (ContractError, RefusedError, *SLIPS)  # says nothing of any other order
 SEVERAL = 2
@@ -35,10 +33,11 @@ Found = Entry[ChannelCreateOrderDto]
 
 
 async def reconcile(
-    omnitron: Omnitron, connector: Connector, staging: Staging, now: datetime, *, days: int | None = None
+    omnitron: Omnitron, connector: Connector, staging: Staging, now: datetime, *, days: int | None = None, run: str = ""
 ) -> Reconciliation:
     """Compare the last days; what is younger than the channel's `reconcile_grace`, on either side, is not judged.
 
+    `days`: others than the channel's; `run`: a digest, under which `park_missing` parks what this run misses.
     Raises ContractError where Omnitron does not sort, RetriableError where a side does not answer.
     """
     channel = connector.channel
@@ -46,7 +45,7 @@ async def reconcile(
     until = now - channel.reconcile_grace
     window = Window(min(now - timedelta(days=days or channel.reconcile_days), until), until)
     command = connector.command(GetOrders)  # type: ignore[type-abstract]
-    comparison = _Comparison(omnitron, command, Judge(omnitron, command, staging, channel.name, until), window)
+    comparison = _Comparison(omnitron, command, Judge(omnitron, command, staging, channel.name, until, run), window)
     if window.start < window.end:
         await comparison.read_channel()
     await comparison.read_omnitron()
@@ -57,7 +56,7 @@ async def reconcile(
 
 def park_missing(staging: Staging, channel: str, found: Iterable[Finding], *, run: str, now: datetime) -> list[str]:
     """Have the next run of `fetch_orders` begin with what is missing; it reads each by its key. Returns the keys."""
-    places = Places.of(staging, channel, FETCH_ORDERS)
+    places = Places.of(staging, channel, ORDERS)
     moment, parked = now.isoformat(), []
     for one in found:
         row = {"reason": MISSING, "field": "", "sentence": "reconciliation misses it in Omnitron"}
@@ -107,7 +106,7 @@ class _Comparison:
         for key, one in missing.items():
             if known[key].rows:
                 self.findings[key] = replace(one, kind=Kind.NOT_JUDGED, reason="it arrived meanwhile", record=None)
-            elif reason := self.judge.open_reason(FETCH_ORDERS, one.key):
+            elif reason := self.judge.open_reason(ORDERS, one.key):
                 self.findings[key] = replace(one, kind=Kind.WAITING, reason=reason, record=None)
 
     async def _judge(self, entries: Iterable[Found]) -> None:

@@ -1,7 +1,7 @@
 """What reconciliation says: a finding for each order on which the channel and Omnitron do not simply agree."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -58,6 +58,12 @@ class Finding:
         row = asdict(replace(self, record=None))
         del row["record"]
         return {**row, "kind": self.kind.value, "what": ", ".join(self.what), "pks": list(self.pks)}
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Finding":
+        """From a report."""
+        what = tuple(What(one) for one in row["what"].split(", ") if one)
+        return cls(**{**row, "kind": Kind(row["kind"]), "what": what, "pks": tuple(row["pks"])})
 
     @property
     def is_fetched(self) -> bool:
@@ -127,20 +133,27 @@ class Reconciliation:
         }
 
 
+def news(found: Iterable[Finding], before: Iterable[Finding]) -> list[Finding]:
+    """Differences that the report before did not have: an old one shall alarm nobody every day."""
+    known = {one.identity for one in before}
+    return [one for one in found if one.kind in DIFFERENCES and one.identity not in known]
+
+
 def summary(found: Iterable[Finding]) -> str:
     """`2 missing, 1 different (status)`."""
-    counted = Counter((one.kind, ", ".join(one.what)) for one in found)
-    ordered = sorted(counted.items(), key=lambda one: (DIFFERENCES.index(one[0][0]), one[0][1]))
-    return ", ".join(f"{count} {kind}" + f" ({what})" * bool(what) for (kind, what), count in ordered)
+    counted = Counter((DIFFERENCES.index(one.kind), ", ".join(one.what)) for one in found)
+    return ", ".join(
+        f"{count} {DIFFERENCES[kind]}" + f" ({what})" * bool(what) for (kind, what), count in sorted(counted.items())
+    )
 
 
-def as_table(result: Reconciliation) -> str:
+def as_table(counts: Mapping[str, int], found: Iterable[Finding]) -> str:
     """For the log: counts, what waits by reason, and the first rows, differences before all else."""
-    lines = [f"  {name.replace('_', ' '):<18}{count:>8}" for name, count in result.counts().items()]
-    reasons = Counter(one.reason for one in result.waiting)
-    lines += [f"    waiting: {reason:<24}{count:>4}" for reason, count in sorted(reasons.items())]
     kinds = list(Kind)
-    rows = sorted(result.findings, key=lambda one: (kinds.index(one.kind), one.key))
+    rows = sorted(found, key=lambda one: (kinds.index(one.kind), one.key))
+    lines = [f"  {name.replace('_', ' '):<18}{count:>8}" for name, count in counts.items()]
+    reasons = Counter(one.reason for one in rows if one.kind is Kind.WAITING)
+    lines += [f"    waiting: {reason:<24}{count:>4}" for reason, count in sorted(reasons.items())]
     lines += [f"  {_line(one)}" for one in rows[:ROWS_IN_LOG]]
     if len(rows) > ROWS_IN_LOG:
         lines.append(f"  … and {len(rows) - ROWS_IN_LOG} more: see the report")

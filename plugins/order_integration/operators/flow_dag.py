@@ -15,6 +15,7 @@ LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left,
 LONGEST_TASK = timedelta(hours=2)
 RUNS_AT_ONCE = 2
 ALL_BUT_BACKFILL = ("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
+DAYS_AT_MOST = 366  # that a reconciliation by hand goes back
 WAITING_ONLY = "Manual runs only: reads no window, only records that are parked, those to be replayed among them"
 BEFORE_ALL_WINDOWS = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in UTC; a broken channel has no date of its own
 
@@ -93,6 +94,14 @@ def outbound(flow: str, channel: ChannelConfig, doc: str, **params: Param) -> di
         "default_args": _task_policies(channel),
         "params": params,
     }
+
+
+def reconciling(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
+    """Like what drains, by a schedule of its own: whenever it runs, it looks at the last days."""
+    text = "How many days back orders are compared"
+    days = Param(channel.reconcile_days, text, type="integer", minimum=1, maximum=DAYS_AT_MOST, title="Days")
+    schedule = CronTriggerTimetable(channel.reconcile_schedule, timezone=channel.timezone)
+    return {**outbound(flow, channel, doc, days=days), "schedule": schedule}
 
 
 def is_sync(channel: ChannelConfig) -> Param:

@@ -14,6 +14,7 @@ KEPT = {
     "runs": timedelta(days=7),  # so that a run of last week can still be cleared from any of its tasks
     "said": timedelta(days=60),  # an order is delivered by then, or came back: nobody corrects it any more
     "made": timedelta(days=60),  # which record a request was made of: by then it is answered
+    "reports": timedelta(days=60),  # whoever looks into a difference has done so by then
     "alarms": timedelta(days=60),  # told so long ago that telling it again is news
 }
 

@@ -10,6 +10,7 @@ class Metric(StrEnum):
 
     RECORDS = "order_integration.records"  # by flow, channel, result
     QUARANTINED = "order_integration.quarantined"  # by flow, channel, reason
+    RECONCILED = "order_integration.reconciled"  # by flow, channel, kind
     ALARMS = "order_integration.alarms"  # by flow, channel, kind
 
 
@@ -23,6 +24,14 @@ def count_records(flow: str, channel: str, table: Mapping[str, Any]) -> None:
             Stats.incr(Metric.RECORDS.value, count, tags={**tags, "result": result})
     for reason, count in table["reasons"].items():
         Stats.incr(Metric.QUARANTINED.value, count, tags={**tags, "reason": reason})
+
+
+def count_reconciled(flow: str, channel: str, counts: Mapping[str, int]) -> None:
+    """How many orders stand where, zeros as well: a gauge, since a difference is there until it is mended."""
+    from airflow.sdk.observability.stats import Stats  # noqa: PLC0415
+
+    for kind, count in counts.items():
+        Stats.gauge(Metric.RECONCILED.value, count, tags={"flow": flow, "channel": channel, "kind": kind})
 
 
 def count_alarm(flow: str, channel: str, kind: str) -> None:
