@@ -2,13 +2,14 @@
 
 Exit 1 where something does not end as it should, or where a product that was broken on purpose looks whole.
 """
+# ruff: noqa: T201
 
 import argparse
 import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -30,7 +31,7 @@ def main() -> int:
         whole = True
         if said.only != MUTATIONS:
             cases = [case for name in sweeps for record in records.values() for case in _cases(name, record, said)]
-            whole = _report(records, sweeps, list(engine.tried(executor, cases)))
+            whole = _report(records, _told(engine.tried(executor, cases), len(cases)))
         if find_spec(f"tests.sweeps.{MUTATIONS}") and said.only in {None, MUTATIONS} and not said.sample:
             whole &= import_module(f"tests.sweeps.{MUTATIONS}").are_seen(executor, records)
     print(f"{time.monotonic() - began:.0f} s")
@@ -51,23 +52,28 @@ def _cases(sweep: str, record: Recorded, said: argparse.Namespace) -> list[Case]
     return engine.sample(cases) if said.sample else cases
 
 
-def _report(records: dict[str, Recorded], sweeps: Sequence[str], tried: Sequence[Tried]) -> bool:
-    """A line a flow, then what differs."""
+def _told(tried: Iterable[Tried], number: int) -> list[Tried]:
+    """Differences are told as they come; it takes long until all were tried."""
+    found = []
+    for one in tried:
+        found.append(one)
+        if one.differences:
+            print(f"\n[{len(found)} of {number}] {one.case.sweep}, {one.case.story}: {one.case.name}")
+            print("\n".join(f"  {line}" for line in one.differences), flush=True)
+    return found
+
+
+def _report(records: dict[str, Recorded], tried: Sequence[Tried]) -> bool:
+    """A line a flow."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in tried:
         counts[records[one.case.story].flow].update({one.case.sweep: 1, "differences": bool(one.differences)})
     for flow in dict.fromkeys(record.flow for record in records.values()):
         numbers = "  ".join(f"{name} {counts[flow][name] or '–':>4}" for name in engine.SWEEPS)
         print(f"{flow:40} {numbers}  differences {counts[flow]['differences']}")
-    for one in tried:
-        if one.differences:
-            print(f"\n{one.case.sweep}, {one.case.story}: {one.case.name}")
-            print("\n".join(f"  {line}" for line in one.differences))
-    spent = Counter[str]()
-    for one in tried:
-        spent[one.case.sweep] += one.seconds
-    print(", ".join(f"{name}: {seconds / max(1, sum(1 for one in tried if one.case.sweep == name)):.2f} s a case"
-                    for name, seconds in spent.items()))  # fmt: skip
+    for name in engine.SWEEPS:
+        if spent := [one.seconds for one in tried if one.case.sweep == name]:
+            print(f"{name}: {len(spent)} cases, {sum(spent) / len(spent):.2f} s each")
     return not any(one.differences for one in tried)
 
 

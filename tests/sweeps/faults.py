@@ -13,7 +13,7 @@ from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
 from tests.sweeps.home import configure
 from tests.sweeps.state import differences, state_of
-from tests.sweeps.stories import STORIES
+from tests.sweeps.stories import STORIES, clears
 from tests.sweeps.wire import CHANNEL, TRIGGER, WIRE, Call
 from tests.sweeps.world import World, here
 
@@ -84,7 +84,7 @@ def run(case: Case) -> list[str]:
     spoilt = Spoilt(world, case.data)
     spoilt.begin()
     try:
-        story.tell(world)
+        story.tell(world, clears=clears(case.name))
     finally:
         spoilt.end()
     if not spoilt.fired:

@@ -85,7 +85,7 @@ def _serve(home: Path, pipe: Connection, theirs: Connection) -> None:
                     (keep if what == "keep" else put_back)(database, folder / f"{name}.db")
                 look_again()
                 pipe.send("")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told to whoever asked
                 pipe.send(repr(error))
 
 

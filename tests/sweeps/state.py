@@ -40,7 +40,8 @@ PLANS = """
 # An `initialized` one holds no lock: what a lost answer leaves of it is named by the DAG `check_orders`, never ended.
 BATCHES = "SELECT status, content_type FROM batch_requests WHERE status IN ('commit', 'sent_to_remote', 'ongoing')"
 REPORTS = "SELECT error_code, count(*) AS times FROM error_reports GROUP BY 1"
-PLACES = "SELECT type, name, err_code, count(*) AS times FROM address_reports GROUP BY 1, 2, 3"
+# An unmapped place has no key: it is told once at least.
+PLACES = "SELECT DISTINCT type, name, err_code FROM address_reports ORDER BY 1, 2, 3"
 LINES = "SELECT line_id, shipped, delivered, cancelled, returned FROM lines ORDER BY 1"
 CLAIMS = "SELECT line_id, type, units, state, decision_code FROM claims ORDER BY claim_id"
 CANCELS = "SELECT line_id, units, reason_code FROM cancellations ORDER BY 1, 2"
@@ -127,4 +128,4 @@ def waiting(staging: Path, room: str) -> list[Json]:
 
 def counted(part: Any) -> list[Any]:
     """A Counter as a list that can be kept and compared: what is there twice stands there twice."""
-    return sorted((repr(one) for one in Counter(part).elements()))
+    return sorted(repr(one) for one in Counter(part).elements())
