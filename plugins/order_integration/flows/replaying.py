@@ -4,7 +4,7 @@ Replay is parking: every run of a flow begins with what is parked, read from the
 ever pushes. The object in quarantine stays open until that run has found out what becomes of it.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -112,16 +112,18 @@ def found(staging: Staging, name: str, search: Search) -> list[Entry]:
 
 def counts(staging: Staging, search: Search, now: datetime) -> list[Row]:
     """Open ones per channel, flow, place and reason, with when the oldest was first seen."""
-    entries = listed(staging, search, now)
-    groups = Counter((entry.channel, entry.flow, entry.place, str(entry.row["reason"])) for entry in entries)
-    oldest: dict[tuple[str, ...], str] = {}
+    return grouped(listed(staging, search, now))
+
+
+def grouped(entries: Iterable[Entry]) -> list[Row]:
+    """How many there are of each kind."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for entry in entries:
-        group = (entry.channel, entry.flow, entry.place, str(entry.row["reason"]))
-        oldest.setdefault(group, str(entry.row["first_seen"]))
+        groups[entry.channel, entry.flow, entry.place, str(entry.row["reason"])].append(str(entry.row["first_seen"]))
     names = ("channel", "flow", "place", "reason")
     return [
-        {**dict(zip(names, group, strict=True)), "count": count, "oldest": oldest[group]}
-        for group, count in sorted(groups.items())
+        {**dict(zip(names, group, strict=True)), "count": len(seen), "oldest": min(seen)}
+        for group, seen in sorted(groups.items())
     ]
 
 
