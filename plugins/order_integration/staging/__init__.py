@@ -12,6 +12,7 @@ compressed. Each attempt of a task writes into a folder of its own and publishes
     <staging>/batches/<channel>/<flow>/<pk>.json         batch requests of ours that have not ended yet
     <staging>/links/<channel>/<flow>/<run>….json         links that have to be written
     <staging>/begun/<channel>/<flow>/<key>.json          writes that may have been carried out, one file a key
+    <staging>/submissions/<channel>/<flow>/….json        what was sent to a channel, and not said to Omnitron yet
     <staging>/made/<channel>/<flow>/<pk>.json            which key an object was made of
     <staging>/said/<channel>/<flow>/<key>.json           what the channel said last of an object, one file a key
     <staging>/alarms/<channel>/<flow>/<window>/<kind>.json   alarms that were told; those that are not yet everywhere
