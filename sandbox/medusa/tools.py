@@ -44,6 +44,16 @@ def find_tools() -> Tools:
     return Tools(node, npm, str(folder / "initdb"), str(folder / "postgres"))
 
 
+def find_postgres() -> Tools:
+    """PostgreSQL's programs alone, for who needs no Medusa."""
+    folder = _postgres_folder()
+    if folder is None:
+        raise MissingToolError(
+            "PostgreSQL's server programs are needed (apt install postgresql, or brew install postgresql@17)."
+        )
+    return Tools("", "", str(folder / "initdb"), str(folder / "postgres"))
+
+
 def _postgres_folder() -> Path | None:
     """The newest installation that has both programs."""
     complete = [path for path in _candidates() if (path / "initdb").exists() and (path / "postgres").exists()]

@@ -78,6 +78,7 @@ class Story:
         self._ship()
         self._chapter("3", "the sweeper finds nothing that was left open", CHECK)
         self._cancel()
+        self._offer_again()
         self._deliver()
         self._ask()
         self._decide()
@@ -119,10 +120,12 @@ class Story:
         done = sum(part.merchant.carry_out_plans() for part in self.parts)
         self.say(f"  the merchant's OMS carries {done} cancellations out")
 
-    def _deliver(self) -> None:
+    def _offer_again(self) -> None:
         """What the channel refused at first has not left yet, for the channel."""
         self.say("   what was refused is offered again")
         self._run([self._call(UPDATE, part) for part in self.parts])
+
+    def _deliver(self) -> None:
         for part in self.parts:
             for number, order in enumerate(part.picks.arriving, start=1):
                 part.shop.deliver(order.key)

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,11 +20,11 @@ from sandbox.medusa import tools
 from sandbox.medusa.postgres import Postgres
 from sandbox.run.flow_run import Follower
 from sandbox.run.ports import LOOPBACK, Port
-from sandbox.run.processes import Service
+from sandbox.run.processes import Service, stop_all
 from sandbox.run.rest import AirflowApi
 from sandbox.run.scheduler_stack import USER, Say, SchedulerStack
 from sandbox.run.state import Secrets, State, write_private
-from sandbox.run.story import FLOWS
+from sandbox.run.story import FLOWS, SETTINGS
 from tests.sweeps.scheduler.stand import Stand, standing
 
 SLOTS = 8  # many wait for a server that does not answer
@@ -58,12 +59,12 @@ class Stack(SchedulerStack):
 class Api(AirflowApi):
     """As much more of Airflow's REST API as is needed to kill."""
 
-    def running(self, dag_id: str) -> list[tuple[str, Json]]:
-        """Tasks that run now, with the run they belong to."""
+    def running(self, dag_id: str = "~") -> list[Json]:
+        """Tasks that run now and have a process; of all DAGs, or of one."""
         query: Json = {"state": ["running"], "limit": 100}
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances", params=query)
         answer.raise_for_status()
-        return [(str(row["dag_run_id"]), row) for row in answer.json()["task_instances"]]
+        return [row for row in answer.json()["task_instances"] if row["pid"]]
 
     def give_up(self, dag_id: str) -> None:
         """A person marks its runs that are under way as failed."""
@@ -72,10 +73,6 @@ class Api(AirflowApi):
         for run in answer.json()["dag_runs"]:
             path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}"
             self._call("PATCH", path, json={"state": "failed"}).raise_for_status()
-
-    def retries(self, dag_id: str, run_id: str) -> int:
-        """How many tasks had to be tried again."""
-        return sum(int(task["try_number"] or 0) > 1 for task in self.tasks(dag_id, run_id))
 
 
 @dataclass
@@ -86,19 +83,28 @@ class Deployment:
     api: Api
     follower: Follower
     stands: Sequence[Stand]
-    schedulers: int = 1
+    _schedulers: int = 1
 
     def kill(self, component: str, *, whole: bool = True) -> None:
-        """At once, and another one is started. `whole`: with all that it started, else what it started lives on."""
+        """At once, and start another one. `whole`: with all that it started, which else lives on."""
         service = self.stack.components[component]
-        for pid in service.members() if whole else [service.pid()]:
+        first = service.pid()
+        for pid in service.members() if whole else [first]:
             with suppress(ProcessLookupError):
                 os.kill(pid or 0, signal.SIGKILL)
-        if not whole:
-            service.pid_file.unlink()  # nobody ends its orphans
         with suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
-        self.stack.start([service], lambda _: None)
+            os.waitpid(first or 0, 0)
+        if whole:
+            self.stack.start([service], lambda _: None)
+        else:
+            self._start_beside(service)
+
+    def _start_beside(self, orphaned: Service) -> None:
+        """Under another name: what is left of a service is ended when it is started again."""
+        self._schedulers += 1
+        another = Service(f"{orphaned.name}-{self._schedulers}", orphaned.folder)
+        command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
+        another.start(command, cwd=self.stack.state.airflow, env=self.stack.environment())
 
 
 def kill_task(pid: int, *, supervisor: bool, task: bool) -> None:
@@ -115,6 +121,7 @@ def kill_task(pid: int, *, supervisor: bool, task: bool) -> None:
 def deployed(names: Sequence[str], say: Say, *, doors: Sequence[str]) -> Iterator[Deployment]:
     """A channel for each name; those in `doors` can refuse connections."""
     with ExitStack() as undo:
+        undo.enter_context(_ended_in_order())
         home = Path(tempfile.mkdtemp(prefix="scheduler-sweep-"))
         undo.callback(shutil.rmtree, home, ignore_errors=True)
         state = State(home / "airflow")
@@ -125,15 +132,25 @@ def deployed(names: Sequence[str], say: Say, *, doors: Sequence[str]) -> Iterato
         _write_settings(state, stands, secrets)
         url = undo.enter_context(_postgres(home, secrets))
         stack = Stack(state, Port("Airflow", "", _free_port()), secrets, url)
-        undo.callback(lambda: [service.stop() for service in _all(state)])
+        undo.callback(_stop, state)
         stack.start(stack.missing(), say)
         stack.wait()
         api = undo.enter_context(Api(stack.port.url, USER, secrets.airflow_password))
         follower = Follower(api, state.airflow / "logs", say)
-        dags = [f"{flow}__{stand.name}" for flow in FLOWS for stand in stands]
+        dags = [f"{flow}__{stand.name}" for flow in FLOWS if flow != SETTINGS for stand in stands]
         follower.wait_until_known(dags, stack.read_since())
         say("everything is up")
         yield Deployment(stack, api, follower, stands)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Who ends us with SIGTERM leaves no Airflow behind."""
+    kept = signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, kept)
 
 
 def _write_settings(state: State, stands: Sequence[Stand], secrets: Secrets) -> None:
@@ -158,10 +175,9 @@ def _postgres(home: Path, secrets: Secrets) -> Iterator[str]:
         shutil.rmtree(postgres.folder, ignore_errors=True)
 
 
-def _all(state: State) -> list[Service]:
-    """Found even where only some of them came up; the server that tasks talk to is the last."""
-    names = ("scheduler", "dag-processor", "triggerer", "api-server")
-    return [Service(f"airflow-{name}", state.logs) for name in names]
+def _stop(state: State) -> None:
+    """Found even where only some of them came up."""
+    stop_all([Service(path.stem, state.logs) for path in state.logs.glob("*.pid")])
 
 
 def _free_port() -> int:

@@ -21,6 +21,14 @@ class Point:
     side: str
     call: Which
     before: tuple[str, Which]
+    run_of: str = ""  # where another DAG's runs make it
+
+    @property
+    def dag(self) -> str:
+        return self.run_of or self.flow
+
+    def __str__(self) -> str:
+        return f"{self.call.method} {self.call.path}"
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,7 @@ KINDS: dict[str, Kind] = {
     "truncated": Spoilt({"kind": "truncate"}),
     "task_killed": Killed(worked=True, supervisor=False, task=True),
     "worker_killed": Killed(worked=True, supervisor=True, task=False),
-    "both_killed": Killed(worked=False, supervisor=True, task=True),
-    "end_killed": Killed(worked=True, supervisor=False, task=True, at=Which("PATCH", BATCH, b'"done"')),
+    "both_killed": Killed(worked=False, supervisor=True, task=True, at=Which("PATCH", BATCH, b'"done"')),
 }
 GETS_ORDER = ("market", Which("GET", r"/api/orders/\d+$"))
 ITEMS_READ = ("omnitron", Which("GET", "/order_items/$"))
@@ -117,8 +124,9 @@ ORDER_CREATED = Point("fetch_orders", "omnitron", Which("POST", "/create_orders/
 PARCEL_TOLD = Point("update_orders", "market", Which("POST", "/shipment$"), GETS_ORDER)
 FEED_SENT = Point("update_orders", "market", Which("POST", "/feeds/shipments$"), GETS_ORDER)
 FEED_ASKED = Point(
-    "check_orders", "market", Which("GET", r"/feeds/\d+$"), ("market", Which("POST", "/feeds/shipments$"))
-)
+    "check_orders", "market", Which("GET", r"/feeds/\d+$"), ("market", Which("POST", "/feeds/shipments$")),
+    run_of="update_orders",
+)  # fmt: skip
 BATCH_SWEPT = Point("check_orders", "omnitron", Which("PATCH", BATCH), ("market", Which("GET", r"/feeds/\d+$")))
 CANCELLED = Point("fetch_and_create_cancel", "omnitron", Which("POST", r"/orders/\d+/cancel/$"), ITEMS_READ)
 ITEM_CHANGED = Point("fetch_and_update_order_items", "omnitron", Which("PATCH", r"/order_items/\d+/$"), ITEMS_READ)

@@ -21,7 +21,7 @@ from sandbox.run.state import Secrets
 from tests.sweeps.scheduler.gate import Door, Gate
 
 ORDERS = (plan.START, plan.START + timedelta(hours=3))
-TIMEOUT = 2  # seconds for an answer
+TIMEOUT = 3  # seconds for an answer
 Json = dict[str, Any]
 
 
@@ -111,7 +111,7 @@ def _market(database: Path, secrets: Secrets) -> Any:
     )  # fmt: skip
 
 
-def _side(undo: ExitStack, app: Any, database: Path, doors: bool) -> Side:  # noqa: FBT001
+def _side(undo: ExitStack, app: Any, database: Path, doors: bool) -> Side:
     gate = Gate(app)
     url = undo.enter_context(running(gate))
     http = undo.enter_context(httpx.Client(base_url=url, timeout=30, trust_env=False))
