@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from order_integration.errors import UnknownOutcomeError
 from order_integration.flows.outcomes import Result
 from order_integration.staging import Folder
 from tests.conftest import BackOffice
@@ -225,6 +226,21 @@ def test_settle_done_twice_changes_nothing(steps: Steps, back_office: BackOffice
     assert first.as_row() == second.as_row()
     assert len(back_office.rows("error_reports")) == 2
     assert linked(back_office).keys() >= {("order", row["pk"]) for row in back_office.rows("orders")}
+
+
+def test_reports_whose_answers_were_lost_stand_there_once(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1"), order("x", items=[]), order("y", items=[]))
+    back_office.fault("POST", "/error_reports/$", "cut_after", times=FOR_GOOD)
+    chunks, folder, _ = pushed(steps, last_try=True)
+    with pytest.raises(UnknownOutcomeError):
+        asyncio.run(steps.settle(chunks, [folder], "run"))
+    assert len(back_office.rows("error_reports")) == 2
+    back_office.delete("/admin/faults")
+
+    asyncio.run(steps.settle(chunks, [folder], "run"))  # its next try has a batch request of its own
+
+    assert len(back_office.rows("error_reports")) == 2
+    assert len({row["error_code"] for row in back_office.rows("error_reports")}) == 2
 
 
 def test_one_unmapped_place_is_told_once_however_many_orders_go_there(

@@ -118,12 +118,12 @@ async def _tell_place(reports: Reports, outcome: Outcome) -> None:
 
 
 async def _tell(books: Books, reports: Reports, batch: Batch, outcome: Outcome) -> None:
-    for report in _reports_of(books, batch, outcome):
+    place = {Result.QUARANTINED: books.quarantine, Result.PARKED: books.parked}.get(outcome.result)
+    on = place.told_on(outcome.key, batch.pk) if place else batch.pk
+    for report in _reports_of(books, on, outcome):
         await reports.tell(report)
-    if outcome.result is Result.QUARANTINED:
-        books.quarantine.told(outcome.key)
-    elif outcome.result is Result.PARKED:
-        books.parked.told(outcome.key)
+    if place:
+        place.told(outcome.key)
 
 
 def _report_on_link(books: Books, batch: Batch, link: Link) -> ErrorReportDto:
@@ -132,19 +132,19 @@ def _report_on_link(books: Books, batch: Batch, link: Link) -> ErrorReportDto:
     return report_on_batch(batch.pk, code, text, None, books.now, ok=False)
 
 
-def _reports_of(books: Books, batch: Batch, outcome: Outcome) -> Iterable[ErrorReportDto]:
+def _reports_of(books: Books, batch: int, outcome: Outcome) -> Iterable[ErrorReportDto]:
     """Codes hold flow, key's hash and reason: the same news again is the same report."""
     code = f"{books.flow}-{key_digest(outcome.key)}"
     if outcome.result is Result.QUARANTINED:
         text = f"{outcome.key}: {outcome.reason} in {outcome.field}: {outcome.sentence}"
-        yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, outcome.masked, books.now, ok=False)
+        yield report_on_batch(batch, f"{code}-{outcome.reason}", text, outcome.masked, books.now, ok=False)
     elif outcome.result is Result.PARKED:
         days = PARKED_IN_SILENCE.days
         text = f"{outcome.key}: waits for more than {days} days, {outcome.reason}: {outcome.sentence}"
-        yield report_on_batch(batch.pk, f"{code}-{outcome.reason}", text, None, books.now, ok=False)
+        yield report_on_batch(batch, f"{code}-{outcome.reason}", text, None, books.now, ok=False)
     for cut, link in zip(outcome.cuts, outcome.links[:1] * len(outcome.cuts), strict=True):
         text = f"{outcome.key}: {cut['field']} was cut from {cut['length']} to {cut['limit']} characters"
-        told = report_on_batch(batch.pk, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)
+        told = report_on_batch(batch, f"{code}-cut-{cut['field']}", text, None, books.now, ok=True)
         # On the order itself, so that a second try tells it in the same row.
         yield told.model_copy(update={"action_content_type": link.content_type, "action_object_id": link.pk})
 

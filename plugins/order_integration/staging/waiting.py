@@ -8,8 +8,9 @@ from order_integration.exact_json import dumps, loads
 from order_integration.staging.area import Row, Staging, key_digest
 
 TOLD = "told"  # in an object that waits: its report is written
+TOLD_ON = "told_on"  # the same: the batch request that its report hangs on
 REPLAYED = "replayed"  # in an object of the quarantine: when and by whom it was parked for replay last
-KEPT = ("first_seen", "first_run", TOLD)  # as long as it waits
+KEPT = ("first_seen", "first_run", TOLD, TOLD_ON)  # as long as it waits
 DIGEST = re.compile(r"[0-9a-f]{24}")
 
 
@@ -77,6 +78,16 @@ class Waiting:
         content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": "open", "last_seen": now}
         self.staging.write(self._path(key), dumps(content).encode())
         return content
+
+    def told_on(self, key: str, batch: int) -> int:
+        """The batch request that its report hangs on: `batch`, or the one of an earlier try, whose answer was lost.
+
+        On another one the report would stand there twice.
+        """
+        known = self.get(key) or {}
+        if TOLD_ON not in known:
+            self._note(key, {TOLD_ON: batch})
+        return int(known.get(TOLD_ON, batch))
 
     def told(self, key: str) -> None:
         """The merchant has read of it: no later run, and no later try, needs to report it again."""
