@@ -17,6 +17,7 @@ from order_integration.dto import (
     CancellationType,
     ChannelCancellationRequestDto,
     FeedState,
+    OrderState,
     OrderStatus,
     ResponseStatus,
 )
@@ -26,7 +27,7 @@ from tests.channels.medusa_stand import Stand, submission
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PLACED = 30  # an order for each of the tests below
+PLACED = 33  # an order for each of the tests below
 SHIPPED, DELIVERED, APPROVED = OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.APPROVED
 ACCEPTED, REJECTED, WAITING = "completed", "rejected", "confirmation_waiting"
 
@@ -95,6 +96,42 @@ def test_an_order_that_was_edited_is_imported_as_it_was_placed(stand, left):
     assert after.fingerprint() == before.fingerprint()
     assert after.order_item == before.order_item
     assert stand.connector().command(GetOrders).normalize_response(again).fingerprint() == before.fingerprint()
+
+
+def states(stand, order):
+    """By its window and by its key."""
+
+    async def read():
+        async with stand.connector() as opened:
+            command = opened.command(GetOrders)
+            rows = [row for page in await read_all(opened, CENTURY) for row in page if row["id"] == order["id"]]
+            return {command.order_state(row) for row in (*rows, await command.get_by_key(order["id"]))}
+
+    return asyncio.run(read())
+
+
+def test_an_order_says_how_far_it_is(stand):
+    order, line = stand.take(units=2)
+    units = {row["id"]: int(row["quantity"]) for row in order["items"]}
+    assert states(stand, order) == {OrderState.OPEN}
+    first = stand.shipped(order, {line["id"]: 1})
+    assert states(stand, order) == {OrderState.OPEN}
+    rest = {name: many - (name == line["id"]) for name, many in units.items() if many > (name == line["id"])}
+    second = stand.shipped(order, rest)
+    assert states(stand, order) == {OrderState.SHIPPED}
+    for parcel in (first, second):
+        aftersales.deliver(stand.admin, order["id"], parcel)
+    assert states(stand, order) == {OrderState.DELIVERED}
+
+
+def test_a_cancelled_order_is_cancelled_as_a_whole_and_a_cancelled_unit_is_not_waited_for(stand):
+    order, line = stand.take(units=2)
+    aftersales.cancel_order(stand.admin, order["id"])
+    assert states(stand, order) == {OrderState.CANCELLED}
+    order, line = stand.take(units=2)
+    aftersales.take_back(stand.admin, order["id"], line["id"], 1)
+    stand.shipped(order, {**{row["id"]: int(row["quantity"]) for row in order["items"]}, line["id"]: 1})
+    assert states(stand, order) == {OrderState.SHIPPED}
 
 
 # Flow 4 ---------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ class _Comparison:
     judge: Judge
     window: Window
     findings: dict[str, Finding | None] = field(default_factory=dict)  # by the channel's id
-    own: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # of Omnitron's list, by that id
+    # Omnitron's orders by that id: linked with it, or created with it.
+    own: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     async def read_channel(self) -> None:
         """The channel's window, a page at a time."""
@@ -95,9 +96,9 @@ class _Comparison:
             for some in slices(strangers.items(), AT_ONCE):
                 await self._ask(dict(some))
         for key, pks in self.own.items():
-            known = self.findings.get(key)
-            if len(pks) >= SEVERAL and not (known and known.kind is Kind.TWICE):
-                self.findings[key] = Finding(key, Kind.TWICE, known.number if known else "", tuple(sorted(pks)))
+            if len(pks) >= SEVERAL:
+                known = self.findings.get(key) or Finding(key, Kind.TWICE)
+                self.findings[key] = Finding(known.key, Kind.TWICE, known.number, tuple(sorted(pks)))
 
     async def look_again(self) -> None:
         """What was missing may have been on its way through a run of `fetch_orders` when it was looked for."""
@@ -117,6 +118,8 @@ class _Comparison:
             *(self.judge.of(remote_id, entry, known[remote_id]) for remote_id, entry in by_id.items())
         )
         self.findings |= dict(zip(by_id, found, strict=True))
+        for remote_id in by_id:
+            self.own[remote_id] |= known[remote_id].rows.keys()
 
     async def _known(self, remote_ids: Iterable[str]) -> dict[str, Known]:
         """What is linked with these ids, and still there."""
