@@ -255,6 +255,20 @@ def test_one_unmapped_place_is_told_once_however_many_orders_go_there(
     assert [(row["type"], row["remote_code"]) for row in told] == [("city", "1_Atlantis")]
 
 
+def test_a_place_that_could_not_be_told_is_told_by_the_next_try(steps: Steps, back_office: BackOffice, shelf) -> None:
+    shelf(order("1", shipping_address=address(city="Atlantis")))
+    back_office.fault("POST", "/error_reports/city/$", "status", status=503, times=FOR_GOOD)
+    chunks, folder, _ = pushed(steps, last_try=True)
+    with pytest.raises(UnknownOutcomeError):
+        asyncio.run(steps.settle(chunks, [folder], "run"))
+    back_office.delete("/admin/faults")
+
+    asyncio.run(steps.settle(chunks, [folder], "run"))
+
+    assert len(back_office.get("/admin/overview").json()["address_reports"]) == 1
+    assert len(back_office.rows("error_reports")) == 1
+
+
 def test_the_share_of_new_ones_in_quarantine_counts_in_large_runs(steps: Steps, shelf) -> None:
     steps = Steps(steps.url, steps.home, config(limits={"quarantine_floor": 1, "quarantine_share": 0.5}))
     good = orders("1", "2")

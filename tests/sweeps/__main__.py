@@ -10,10 +10,8 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 
-from tests.sweeps import engine
+from tests.sweeps import engine, mutations
 from tests.sweeps.engine import Case, Recorded, Tried
 from tests.sweeps.stories import STORIES
 
@@ -22,18 +20,18 @@ MUTATIONS = "mutations"
 
 def main() -> int:
     said = _arguments()
-    sweeps = [said.only] if said.only else engine.sweeps()
     stories = [story.name for story in STORIES.values() if not said.flows or story.flow in said.flows]
-    began = time.monotonic()
+    began, whole = time.monotonic(), True
     with engine.pool(said.jobs) as executor:
         records = engine.recorded(executor, stories)
-        print(f"{len(stories)} stories of {sum(len(one.calls) for one in records.values())} calls", flush=True)
-        whole = True
         if said.only != MUTATIONS:
-            cases = [case for name in sweeps for record in records.values() for case in _cases(name, record, said)]
+            cases = _cases(records, said)
+            calls = sum(len(one.calls) for one in records.values())
+            print(f"{len(stories)} stories of {calls} calls: {len(cases)} cases", flush=True)
             whole = _report(records, _told(engine.tried(executor, cases), len(cases)))
-        if find_spec(f"tests.sweeps.{MUTATIONS}") and said.only in {None, MUTATIONS} and not said.sample:
-            whole &= import_module(f"tests.sweeps.{MUTATIONS}").are_seen(executor, records)
+        if said.only in {None, MUTATIONS} and not said.match:
+            known = mutations.MUTATIONS[:1] if said.sample else mutations.MUTATIONS
+            whole &= mutations.are_seen(executor, records, known)
     print(f"{time.monotonic() - began:.0f} s")
     return 0 if whole else 1
 
@@ -42,14 +40,19 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.sweeps", description=__doc__)
     parser.add_argument("--flows", nargs="+", choices=sorted({story.flow for story in STORIES.values()}))
     parser.add_argument("--only", choices=[*engine.SWEEPS, MUTATIONS])
+    parser.add_argument("--match", default="", metavar="REGEX", help="only cases whose names have this in them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--sample", action="store_true", help="a few cases of each story, for make test")
     return parser.parse_args()
 
 
-def _cases(sweep: str, record: Recorded, said: argparse.Namespace) -> list[Case]:
-    cases = engine.module(sweep).cases(record)
-    return engine.sample(cases) if said.sample else cases
+def _cases(records: dict[str, Recorded], said: argparse.Namespace) -> list[Case]:
+    found = []
+    for name in [said.only] if said.only else engine.sweeps():
+        for record in records.values():
+            cases = engine.matching(engine.module(name).cases(record), said.match)
+            found += engine.sample(cases) if said.sample else cases
+    return found
 
 
 def _told(tried: Iterable[Tried], number: int) -> list[Tried]:

@@ -7,14 +7,15 @@ list[str]`, called in a worker process: the differences from how it should end. 
 import os
 import pickle
 import random
+import re
 import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -25,18 +26,20 @@ from tests.sweeps import home as airflow
 from tests.sweeps.wire import WIRE, Call
 
 SWEEPS = ("faults", "kills", "races", "windows")
+SAMPLE = {"faults": 3, "kills": 2}  # cases of each story
 MEMORY = Path("/dev/shm")
 _STATES: dict[str, Any] = {}  # how a story ends, in a worker
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that goes wrong, once."""
+    """One thing that goes wrong, once. `mutation`: how the product is broken on purpose meanwhile."""
 
     sweep: str
     story: str
     name: str
     data: Any = None
+    mutation: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def _record(name: str) -> Recorded:
 def _try(case: Case) -> Tried:
     began = time.monotonic()
     try:
-        found = module(case.sweep).run(case)
+        with getattr(module("mutations"), case.mutation)() if case.mutation else nullcontext():
+            found = module(case.sweep).run(case)
     except Exception:  # noqa: BLE001 - a case that stumbles is a difference, and the others go on
         found = [traceback.format_exc(limit=-6)]
     return Tried(case, found, time.monotonic() - began)
@@ -162,7 +166,14 @@ def _silent(log: Path) -> Iterator[None]:
         os.close(file)
 
 
-def sample(cases: Sequence[Case], size: int = 4) -> list[Case]:
-    """Evenly spread: the same ones each time."""
+def sample(cases: Sequence[Case]) -> list[Case]:
+    """A few, evenly spread: the same ones each time."""
+    if not cases or not (size := SAMPLE.get(cases[0].sweep, 0)):
+        return []
     step = max(1, len(cases) // size)
     return list(cases[step // 2 :: step])[:size]
+
+
+def matching(cases: Sequence[Case], pattern: str, **own: Any) -> list[Case]:
+    """Those whose names have the pattern in them; own: what is changed in each."""
+    return [replace(case, **own) for case in cases if re.search(pattern, case.name)]

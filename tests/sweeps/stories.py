@@ -50,12 +50,12 @@ class Story:
     def _mended(self, world: World, run: Driven, waiting: Any, *, clears: bool) -> Driven:
         """What is parked, or still due, is the next run's; what never came so far is cleared, or read again."""
         if run.has_table:
-            world.clerks[False].work(awaited=True)
+            decide(world)
             drive(CHECK, {})
             return drive(self.flow, self.again(), waiting)
         if clears:
             return Driven(run.clear(run.red()[0]).dag, run.run_id).to_the_end(waiting)
-        world.clerks[False].work(awaited=True)
+        decide(world)
         drive(CHECK, {})
         return drive(self.flow, self.conf(), waiting)
 
@@ -65,12 +65,17 @@ def clears(name: str) -> bool:
     return bool(crc32(name.encode()) % 2)
 
 
+def decide(world: World) -> None:
+    """The channel works its feeds off; its clerk refuses the largest order, however often it comes."""
+    world.clerks[False].refuse_next(world.sold()[-1].key)
+    world.clerks[False].work(awaited=True)
+
+
 def waited(world: World) -> Callable[[Any], dict[str, Any]]:
-    """The channel decides what is waited for; its clerk refuses the largest order, however often it comes."""
+    """What is waited for is decided at once, and the trigger says so."""
 
     def decided(message: Any) -> dict[str, Any]:
-        world.clerks[False].refuse_next(world.sold()[3].key)
-        world.clerks[False].work(awaited=True)
+        decide(world)
         return woken(message)
 
     return decided

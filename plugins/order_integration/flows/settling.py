@@ -103,10 +103,10 @@ def _is_to_be_told(books: Books, result: Result, kept: Row) -> bool:
 async def _report(books: Books, batches: BatchRequests, done: Linked, untold: list[Outcome]) -> None:
     batch = done.batch or await link_in_batch(books, batches, [])
     reports = Reports(books.omnitron)
-    # A place is mapped once, however many orders go there.
+    # A place is mapped once, however many orders go there. It is told first: no later try tells it of an order that is.
     places = {dumps(outcome.location): outcome for outcome in untold if outcome.location}
+    await asyncio.gather(*(_tell_place(reports, outcome) for outcome in places.values()))
     await asyncio.gather(
-        *(_tell_place(reports, outcome) for outcome in places.values()),
         *(_tell(books, reports, batch, outcome) for outcome in untold),
         *(reports.tell(_report_on_link(books, batch, link)) for link in done.refused),
     )
