@@ -1,20 +1,23 @@
-"""What buyers, couriers and the marketplace do in a week, and Omnitron's OMS after it: drawn once from a seed."""
+"""What buyers, couriers and the marketplace do in a week, and the merchant in Omnitron: drawn once from a seed."""
 
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import httpx
 
 from sandbox.marketplace.generator import GeneratedOrder
 from sandbox.marketplace.kinds import ODD_EDITS
 from sandbox.marketplace.order import millis
+from sandbox.run.merchant import Asked, Merchant
 from tests.hostile.servers import REASONS
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
+NOBODYS = 0.85  # share from which on nothing happens to an order at the marketplace, so that the merchant ships it
 # Orders that are put aside, and yet go on at the marketplace: what flows 4 and 5 have to say of them waits.
 BAD_THAT_GO_ON = ("product_unknown", "city_unknown", "email_missing", "totals_mismatch")
 Json = dict[str, Any]
@@ -41,7 +44,7 @@ def _story(row: GeneratedOrder, rng: random.Random) -> Iterator[Event]:
     if row.fault is not None and row.fault not in {*ODD_EDITS, *BAD_THAT_GO_ON}:
         return
     begin, line, reason = millis(row.modified_at) + MINUTE, row.body["lines"][0], rng.choice(list(REASONS))
-    share = rng.random()
+    share = _share(str(row.id))
     at = begin + int(rng.random() ** 3 * DAY)  # mostly soon: often before anybody has read the order
     if share < 0.2:
         some = [{"lineId": line["lineId"], "quantity": 1}] if share < 0.07 else []
@@ -62,10 +65,9 @@ def _story(row: GeneratedOrder, rng: random.Random) -> Iterator[Event]:
 
 @dataclass
 class Life:
-    """Lets time pass at the marketplace, and OMS carry out what Omnitron was asked to cancel."""
+    """Lets time pass at the marketplace."""
 
     market: httpx.AsyncClient
-    office: httpx.AsyncClient
     coming: list[Event]
     done: list[Event] = field(default_factory=list)
 
@@ -83,14 +85,52 @@ class Life:
         """What time it is at the marketplace."""
         (await self.market.put(f"/admin/clock/{ms}")).raise_for_status()
 
-    async def carry_out(self) -> None:
-        """Every cancellation plan that waits."""
-        plans = (await self.office.get("/admin/cancellation_plans")).json()
-        for order in {plan["order"] for plan in plans if plan["status"] == "waiting"}:
-            answer = await self.office.post(f"/admin/orders/{order}/plan/complete")
-            if answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
-
     def counts(self) -> Counter[str]:
         """How often what happened."""
         return Counter(f"{event.what}s" for event in self.done)
+
+
+@dataclass
+class BackOffice:
+    """The merchant, whose warehouse ships what the marketplace's does not, and their OMS."""
+
+    merchant: Merchant
+    shipped: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def opened(cls, url: str, database: Path, channel: int) -> Self:
+        """Patient: the server refuses connections now and then."""
+        merchant = Merchant(url, database, channel)
+        merchant._http = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=5))
+        return cls(merchant)
+
+    def carry_out(self) -> None:
+        """Every cancellation plan that waits."""
+        self.merchant.carry_out_plans()
+
+    def work(self) -> None:
+        """Parcels of what nobody else ships, and an answer to most of what was asked."""
+        sold = self.merchant.sold()
+        for order in sold:
+            if _share(order.key) >= NOBODYS and order.key not in self.shipped and order.is_untouched:
+                self.merchant.ship(order.units, f"M{order.key}")
+                self.shipped.add(order.key)
+                self.counts["parcels of the merchant"] += 1
+        alone = {order.key for order in sold if len(order.units) == 1}
+        for request in self.merchant.asked():
+            self._answer(request, is_alone=request.order in alone)
+
+    def _answer(self, request: Asked, *, is_alone: bool) -> None:
+        """An order's only unit is not cancelled here: this OMS forgets the order's own status."""
+        share = _share(request.unit)
+        if share < 0.5 and not (is_alone and request.kind == "cancel"):
+            self.merchant.approve(request)
+            self.counts["requests approved"] += 1
+        elif share < 0.8:
+            self.merchant.reject(request)
+            self.counts["requests rejected"] += 1
+
+
+def _share(key: str) -> float:
+    return random.Random(f"story:{key}").random()

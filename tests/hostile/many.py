@@ -19,10 +19,11 @@ from sandbox.marketplace.kinds import ALL_BAD
 from sandbox.run import check_marketplace
 from sandbox.run.expected import Expected
 from sandbox.storms import WAYS, storm
+from tests.conftest import PASSWORD, USER
 from tests.hostile import judging
 from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
 from tests.hostile.servers import Market, started
-from tests.hostile.telling import Told, fired_of
+from tests.hostile.telling import Told, cpu_seconds, fired_of
 
 SEED, RATE, BAD = 1, 600.0, 5.0
 START = datetime(2026, 3, 20, tzinfo=UTC)
@@ -65,7 +66,7 @@ def run(home: Path, orders: int) -> Told:
     now = some.end + timedelta(days=1)
     market = Market(RATE, BAD, int(now.timestamp() * 1000), some.end, some.without, SEED)
     began = time.monotonic()
-    with started(home, market, FAULTS_ALONE) as servers:
+    with started(home, market, FAULTS_ALONE, (USER, PASSWORD)) as servers:
         with httpx.Client(base_url=servers.omnitron, transport=httpx.HTTPTransport(retries=5)) as office:
             office.post("/admin/faults", json=storm(SHARE, seconds=SLOW)).raise_for_status()
             flow = deployed(servers, home, judging.ORDERS, kervan())
@@ -82,7 +83,9 @@ def run(home: Path, orders: int) -> Told:
         "kinds of them": len(set(some.expected.quarantined.values())),
     }
     counts["runs whose balance holds"] = sum(balance.holds for balance in balances)
-    return Told(f"{orders} records", time.monotonic() - began, {flow.flow: flow.told}, fired, counts, found)
+    return Told(
+        f"{orders} records", time.monotonic() - began, {flow.flow: flow.told}, fired, counts, found, cpu_seconds()
+    )
 
 
 async def _all_windows(

@@ -16,12 +16,10 @@ from sandbox.faults import running
 from sandbox.marketplace import app as marketplace
 from sandbox.marketplace.catalogue import CARRIERS, catalogue
 from sandbox.marketplace.hostility import Settings
-from tests.conftest import PASSWORD, USER
 
 CHANNEL = 1
 REASONS = {"CHANGED_MIND": 1, "DAMAGED": 2, "WRONG_ITEM": 3}  # the marketplace's codes that a buyer of ours may use
 WORLD: dict[str, Any] = {
-    "users": [{"username": USER, "password": PASSWORD}],
     "catalogs": [{"id": 1, "name": "default", "price_list": 1, "stock_list": 1}],
     "channels": [{"id": CHANNEL, "name": "kervan", "catalog": 1, "conf": {"reason_mapping": REASONS}}],
     "cargos": [{"erp_code": code, "name": name, "shipping_company": code} for code, name in CARRIERS],
@@ -53,11 +51,11 @@ class Servers:
 
 
 @contextmanager
-def started(home: Path, market: Market, hostile: Settings | None) -> Iterator[Servers]:
-    """Both of them, until the `with` ends."""
+def started(home: Path, market: Market, hostile: Settings | None, user: tuple[str, str]) -> Iterator[Servers]:
+    """Both of them, until the `with` ends. `user`: Omnitron's, with their password."""
     databases = home / "omnitron.db", home / "marketplace.db"
     with (
-        _process(_omnitron, str(databases[0])) as omnitron_url,
+        _process(_omnitron, str(databases[0]), user) as omnitron_url,
         _process(_marketplace, str(databases[1]), market, hostile) as marketplace_url,
     ):
         yield Servers(omnitron_url, marketplace_url, *databases)
@@ -80,8 +78,9 @@ def _process(target: Any, *args: Any) -> Iterator[str]:
             process.join()
 
 
-def _omnitron(pipe: Connection, database: str) -> None:
-    app = omnitron.create_app(database, WORLD)
+def _omnitron(pipe: Connection, database: str, user: tuple[str, str]) -> None:
+    users = [dict(zip(("username", "password"), user, strict=True))]
+    app = omnitron.create_app(database, {**WORLD, "users": users})
     # A log-in a fault, and hundreds of them in minutes: the limit is of an hour's worth of tasks.
     app.state.sandbox.switches.login_limit_per_minute = None
     _serve(pipe, app)

@@ -1,5 +1,6 @@
 """What a hostile run was like, for people: a few lines of counts, and every difference."""
 
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,12 @@ class Told:
     fired: Mapping[str, Mapping[str, int]]
     counts: Mapping[str, int]
     differences: list[str]
+    cpu: int = 0  # seconds that the whole program has cost so far, its servers included
 
     def lines(self) -> list[str]:
         """The whole summary."""
-        found = [f"== {self.name}: {self.seconds:.0f} s, {len(self.differences)} differences"]
+        spent = f"{self.seconds:.0f} s ({self.cpu} s of CPU since the beginning)"
+        found = [f"== {self.name}: {len(self.differences)} differences, {spent}"]
         found += [f"  {name:<40}{count:>8}" for name, count in self.counts.items()]
         for flow, told in self.flows.items():
             found.append(f"  {flow}")
@@ -34,6 +37,12 @@ class Told:
             found += [f"    {way:<38}{times:>8}" for way, times in ways.items()]
         found += [f"  DIFFERENCE {sentence}" for sentence in self.differences[:SHOWN]]
         return found
+
+
+def cpu_seconds() -> int:
+    """On a busy machine the only measure of how long it takes on a quiet one."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(one.ru_utime + one.ru_stime for one in used))
 
 
 def fired_of(servers: Servers) -> dict[str, dict[str, int]]:

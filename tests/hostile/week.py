@@ -12,7 +12,9 @@ from pathlib import Path
 import httpx
 
 from order_integration.flows.outcomes import Balance
+from order_integration.flows.replaying import What, park, selected
 from order_integration.flows.windows import scheduled
+from order_integration.staging import Places
 from sandbox.marketplace.generator import orders_between
 from sandbox.marketplace.hostility import Settings
 from sandbox.marketplace.kinds import ALL_BAD
@@ -20,23 +22,28 @@ from sandbox.marketplace.order import millis
 from sandbox.run import check_marketplace
 from sandbox.run.expected import Expected
 from sandbox.storms import WAYS, storm
+from tests.conftest import PASSWORD, USER
 from tests.hostile import judging
 from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
 from tests.hostile.judging import CANCELS, ITEMS, ORDERS, REQUESTS
-from tests.hostile.life import Life, events
-from tests.hostile.servers import Market, Servers, started
-from tests.hostile.telling import Told, fired_of
+from tests.hostile.life import BackOffice, Life, events
+from tests.hostile.outbound import Outbound
+from tests.hostile.servers import CHANNEL, Market, Servers, started
+from tests.hostile.telling import Told, cpu_seconds, fired_of
 
 WEEK = 672
 FLOWS = (ORDERS, CANCELS, ITEMS, REQUESTS)
 START = datetime(2026, 3, 23, tzinfo=UTC)
+TELLING = ("update_orders", "update_cancellation_requests")
+TOLD_EVERY = 4  # windows
 WINDOW = timedelta(minutes=15)
 RATE, BAD, SEED = 12.0, 5.0, 1
 SHARE = 0.05  # of all calls fail, at either side
 AT_ONCE = 2  # runs of a DAG, and of a backfill
 MISSED = 1 / 3
 LONGEST_OUTAGE = 24  # windows
-CLOSING = 4  # windows after the last, in which nobody modifies anything any more
+# Four windows after the last: nobody modifies anything any more, then the new states are known.
+CLOSING = ({"moved": 0}, {}, {"strange": 0}, {})
 PAGE_SIZE = 3  # so that a window has pages, between which things move
 HOSTILE = Settings(seed=SEED, faults=SHARE, slow_seconds=SLOW)
 # What is done late would be done after the next windows: here 15 minutes pass in the blink of an eye.
@@ -48,12 +55,14 @@ class Week:
     """The flows of one deployment, and which windows they were too late for."""
 
     flows: Mapping[str, Deployment]
+    outbound: tuple[Outbound, ...]
     life: Life
+    office: BackOffice
     missed: frozenset[int]
     balances: list[Balance] = field(default_factory=list)
     now: datetime = START
     counts: Counter[str] = field(default_factory=Counter)
-    reconciliation: list[str] = field(default_factory=list)
+    open_ends: list[str] = field(default_factory=list)
     _live: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _catching_up: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _chance: random.Random = field(default_factory=lambda: random.Random(SEED))
@@ -70,7 +79,10 @@ class Week:
         for number in range(first, last):
             self.now = START + (number + 1) * WINDOW
             await self.life.until(millis(self.now))
-            await self.life.carry_out()
+            self.office.carry_out()
+            if number % TOLD_EVERY == 0:
+                self.office.work()
+                late |= {asyncio.create_task(self._tell(one)) for one in self.outbound}
             if number in self.missed:
                 backlog.append(number)
                 continue
@@ -81,6 +93,15 @@ class Week:
                 done, live = await asyncio.wait(live, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.gather(*done)
         await asyncio.gather(*live, *late, *self._started(self._shuffled(backlog), self._catching_up))
+
+    async def close(self) -> None:
+        """What is left of news for the channel is told; then it says so itself, and nothing is due any more."""
+        for one in self.outbound:
+            if left := await one.drained():
+                self.open_ends.append(f"{one.flow}: {left} are still due after so many runs")
+
+    async def _tell(self, one: Outbound) -> None:
+        await one.run()
 
     def _shuffled(self, numbers: list[int]) -> list[int]:
         return self._chance.sample(numbers, len(numbers))
@@ -111,45 +132,47 @@ def run(home: Path, windows: int = WEEK) -> Told:
     began, end = time.monotonic(), START + windows * WINDOW
     market = Market(RATE, BAD, millis(START), end, seed=SEED)
     expected = check_marketplace.expected(SEED, RATE, START, end, bad=BAD, rotation=ALL_BAD)
-    with started(home, market, HOSTILE) as servers:
-        channel = kervan(page_size=PAGE_SIZE, active_from=START)
+    with started(home, market, HOSTILE, (USER, PASSWORD)) as servers:
+        channel = kervan(page_size=PAGE_SIZE, active_from=START, settings={"reject_reason": "PERIOD_OVER"})
         flows = {name: deployed(servers, home, name, channel) for name in FLOWS}
+        rules = storm(SHARE, seconds=SLOW, ways=AT_ONCE_OR_NEVER)
+        httpx.post(f"{servers.omnitron}/admin/faults", json=rules).raise_for_status()
         week = asyncio.run(_told(servers, flows, end))
         found = [*_books(week), *judging.differences(servers, expected, flows), *_waiting(week, expected)]
-        found += week.reconciliation
+        found += week.open_ends
         fired = fired_of(servers)
         struck = httpx.get(f"{servers.marketplace}/admin/hostile").json()["struck"]
-    told = {name: flow.told for name, flow in flows.items()}
+    told = {name: flow.told for name, flow in flows.items()} | {one.flow: one.told for one in week.outbound}
     counts = {
         "windows": windows,
         "windows missed and caught up": len(week.missed),
         "orders that arrived": len(expected.orders),
         "orders in quarantine": len(expected.quarantined),
         **week.life.counts(),
+        **week.office.counts,
         **dict(sorted(struck.items())),
         **week.counts,
         "runs whose balance holds": sum(balance.holds for balance in week.balances),
     }
-    return Told(f"{windows} windows", time.monotonic() - began, told, fired, counts, found)
+    return Told(f"{windows} windows", time.monotonic() - began, told, fired, counts, found, cpu_seconds())
 
 
 async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime) -> Week:
     patient = {"timeout": 30, "trust_env": False}
-    async with (
-        httpx.AsyncClient(base_url=servers.marketplace, transport=_patient(), **patient) as market,
-        httpx.AsyncClient(base_url=servers.omnitron, transport=_patient(), **patient) as office,
-    ):
-        rules = storm(SHARE, seconds=SLOW, ways=AT_ONCE_OR_NEVER)
-        (await office.post("/admin/faults", json=rules)).raise_for_status()
+    async with httpx.AsyncClient(base_url=servers.marketplace, transport=_patient(), **patient) as market:
         windows = (end - START) // WINDOW
         rows = orders_between(SEED, RATE, START, end, bad=BAD, rotation=ALL_BAD)
-        week = Week(flows, Life(market, office, events(rows, SEED, millis(end))), outages(windows))
+        outbound = tuple(Outbound(flows[ORDERS], name) for name in TELLING)
+        life = Life(market, events(rows, SEED, millis(end)))
+        office = BackOffice.opened(servers.omnitron, servers.omnitron_database, CHANNEL)
+        week = Week(flows, outbound, life, office, outages(windows))
         await week.go(0, windows)
-        (await market.put("/admin/hostile", json={"moved": 0})).raise_for_status()
-        for number in range(windows, windows + CLOSING):
+        for number, calmer in enumerate(CLOSING, start=windows):
+            (await market.put("/admin/hostile", json=calmer)).raise_for_status()
             _replay(flows)
             await week.go(number, number + 1)
-        week.reconciliation = await judging.reconciled(flows[ORDERS], START, week.counts)
+            await week.close()
+        week.open_ends += await judging.reconciled(flows[ORDERS], START, week.counts)
         return week
 
 
@@ -159,13 +182,12 @@ def _patient() -> httpx.AsyncHTTPTransport:
 
 
 def _replay(flows: Mapping[str, Deployment]) -> None:
-    """What a person does about states that nobody knew: the key is parked, to be read and tried once more."""
+    """What a person does about states that nobody knew: all of them are to be tried once more."""
     for name in (ITEMS, REQUESTS):
-        flow = flows[name]
-        for key, row in flow.quarantine.open_keys().items():
-            again = {"reason": "replay", "field": row["field"], "sentence": "", "record": row["record"]}
-            now = datetime.now(UTC).isoformat()
-            flow.parked.put(key, {**again, "read_at": row["read_at"]}, run="by-hand", now=now)
+        area, channel = flows[name].staging, flows[name].channel.name
+        keys = [str(row["key"]) for row in selected(area, channel, name, What.ALL)]
+        said = {"run": "by hand", "by": "a person", "note": "it is known by now"}
+        park(Places.of(area, channel, name), keys, **said, now=datetime.now(UTC))
 
 
 def _books(week: Week) -> Iterator[str]:
@@ -183,8 +205,10 @@ def _waiting(week: Week, expected: Expected) -> Iterator[str]:
     }
     for name, orders in wanted.items():
         flow = week.flows[name]
-        parked = {key.partition("-")[0] for key in flow.parked.open_keys()}
-        if parked != orders:
-            yield f"{name}: parked are {sorted(parked ^ orders)} too many or too few"
+        parked = set(flow.parked.open_keys())
+        waiting = {key.partition("-")[0] for key in parked}
+        if waiting != orders:
+            yield f"{name}: parked are {sorted(waiting ^ orders)} too many or too few"
         for key, (reason, _) in flow.keys(flow.quarantine).items():
-            yield f"{name}: {key} is in quarantine: {reason}"
+            if key not in parked:  # tried again, it waits for its order now; what was wrong with it stays to be seen
+                yield f"{name}: {key} is in quarantine: {reason}"
