@@ -30,6 +30,8 @@ test: env  ## all tests, a process a core (ARGS='-m "not e2e"': without those th
 	$(BIN)/pytest -n auto --dist loadfile -m "not by_hand" $(ARGS)
 hostile: env  ## a simulated week at a hostile marketplace, and 10,000 orders over failing servers (ARGS="--windows 96")
 	@$(BIN)/python -m tests.hostile $(ARGS)
+faults: env  ## each call of each flow fails, is killed, is raced, in every way (ARGS='--flows fetch_orders --only kills')
+	@$(BIN)/python -m tests.sweeps $(ARGS)
 conformance: env  ## every connector by the suite that judges them, Medusa's on a real server
 	$(BIN)/pytest -n 0 tests/conformance tests/channels/test_marketplace_conformance.py $(ARGS)
 # The client that Omnitron's makers publish, in an environment of its own: it shall find our stand-in as the real one is.
