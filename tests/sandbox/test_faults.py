@@ -153,6 +153,15 @@ def test_a_log_in_is_neither_refused_nor_told_to_wait_for_no_time():
         assert re.search(rules[name], "/api/v1/channel/1/orders/")
 
 
+def test_an_answer_may_come_late_though_the_work_was_done_at_once(client):
+    rule(client, times=1, action={"kind": "latency", "seconds": 1.0, "done_first": True})
+
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/do/a", timeout=0.3)
+
+    assert WORK["done"] == 1
+
+
 def test_a_rule_is_for_its_method_and_path_only(client):
     rule(client, method="POST", path="^/do/a$", action={"kind": "status", "status": 500})
 

@@ -87,6 +87,15 @@ def test_units_are_shipped_and_delivered_by_name(api):
     assert [unit["trackingNo"] for unit in api.shown()["lines"][0]["units"][:3]] == [None, "T2", "T3"]
 
 
+def test_the_marketplaces_own_warehouse_ships_what_is_left(api):
+    api.did("/admin/{}/cancel", lines=api.units(2))
+    api.did("/admin/{}/ship", trackingNo="T9", invoiceNo="F9")
+
+    first, second, *_ = api.shown()["lines"][0]["units"]
+    assert (first["state"], first["trackingNo"], first["invoiceNo"]) == ("SHIPPED", "T9", "F9")
+    assert second["state"] == "CANCELLED"
+
+
 def test_a_refusal_says_what_the_units_are_instead(api):
     refused(api.post("/api/{}/delivered", lines=api.units(1)), 409, "NOT_SHIPPED")
     api.did("/api/{}/shipment", lines=api.units(1))
