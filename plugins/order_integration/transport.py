@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
 from typing import Protocol, Self
+from urllib.parse import unquote
 
 import aiohttp
 import tenacity
@@ -26,6 +27,7 @@ Params = Mapping[str, str | int | Sequence[str | int]]
 # Waits that a server asks for and that are longer than this are left to Airflow's own retry, which frees the slot.
 LONGEST_WAIT_IN_TASK = 60.0
 PORTS = 2**16
+NOT_FOUND = 404
 # Only what every reader of addresses reads alike: no user, no query, no backslash, nothing after a bracket.
 ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:]+)]|(?P<name>[\w.-]+))(?::(?P<port>[0-9]{1,5}))?(/[^\s?#\\]*)?",
@@ -190,6 +192,8 @@ class HttpSession:
     ) -> tuple[int, Json]:
         if self._session is None:
             raise ContractError("the HTTP session is used outside of its context")
+        if {".", ".."} & set(unquote(path).split("/")):  # a key of somebody's; it would be asked for elsewhere
+            raise RefusedError("there is no such path", status=NOT_FOUND, method=method, path=path)
         data = None if body is None else dumps(body).encode()
         if data is not None:
             headers = {**headers, "Content-Type": "application/json"}

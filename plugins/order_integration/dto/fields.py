@@ -104,6 +104,7 @@ Id = Annotated[str, required(255)]
 # Money and rates ------------------------------------------------------------------------------------------------------
 
 
+MOST_PLACES = 28  # behind it: 1e-999999999 written out would fill the memory
 MOST_DIGITS = 18  # before the point: no amount has more, and `decimal` calculates exactly with 28 in all
 
 
@@ -114,11 +115,15 @@ def _exact(value: object) -> Decimal:
         number = Decimal(value) if is_number else None  # type: ignore[arg-type]
     except InvalidOperation:
         number = None
-    if number is None or not number.is_finite() or number.adjusted() >= MOST_DIGITS:
+    if number is None or not number.is_finite() or number.adjusted() >= MOST_DIGITS or _places(number) > MOST_PLACES:
         raise problem(Reason.MONEY_MALFORMED, "not an exact decimal number")
     if number < 0:
         raise problem(Reason.MONEY_NEGATIVE, "negative")
     return number.copy_abs()  # nothing is nothing: -0 is 0
+
+
+def _places(number: Decimal) -> int:
+    return -int(number.as_tuple().exponent)  # of a finite number
 
 
 Money = Annotated[Decimal, BeforeValidator(_exact)]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from order_integration.channels.commands import Record, Window
+from order_integration.errors import CONTROL
 
 ROWS_IN_LOG = 50
 
@@ -164,4 +165,4 @@ def _line(one: Finding) -> str:
     parts = [one.kind.value, one.key or "(no id)", one.number, ", ".join(one.what)]
     if one.channel or one.omnitron:
         parts.append(f"{one.channel} at the channel, {one.omnitron} in Omnitron")
-    return "  ".join(part for part in (*parts, one.reason) if part)
+    return CONTROL.sub(" ", "  ".join(part for part in (*parts, one.reason) if part))

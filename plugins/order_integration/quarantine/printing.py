@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from order_integration.errors import CONTROL
 from order_integration.exact_json import dumps
 
 DONE, NOTHING, WRONG, NOT_TRIGGERED = range(4)  # exit codes
@@ -12,7 +13,7 @@ Row = Mapping[str, Any]
 
 def say(text: str = "") -> None:
     """A line for the reader."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{CONTROL.sub(' ', text)}\n")  # a record's key must not talk to the terminal
 
 
 def complain(text: str, code: int) -> int:
