@@ -304,6 +304,32 @@ def test_what_changed_just_now_is_not_judged_on_either_side(sides: Sides) -> Non
     assert [one.kind for one in sides.reconciled().findings] == [Kind.EXTRA]
 
 
+def test_an_order_that_is_there_under_another_number_is_not_fetched_once_more(sides: Sides) -> None:
+    sides.have(order("1"))
+    [row] = sides.office.rows("orders")
+    names = ("customer", "shipping_address", "billing_address", "cargo_company", "currency", "amount")
+    line = {name: sides.items("1")[0][name] for name in ("product", "price", "price_currency")}
+    head = {**{name: row[name] for name in names}, "number": "another", "extra_field": {"id": "2"}}
+    sides.office.post(f"{SENT}/create_orders/", json={"order": head, "order_item": [line]}).raise_for_status()
+    Shelf.orders.append(order("2"))
+
+    found = sides.one()
+
+    assert found is not None
+    assert (found.kind, found.what, found.is_fetched) == (Kind.DIFFERENT, (What.NUMBER, What.LINK), False)
+
+
+def test_a_link_that_a_run_may_be_about_to_write_is_not_judged(sides: Sides) -> None:
+    sides.have(order("1"))
+    for link in sides.office.rows("integration_actions", content_type_name="order"):
+        path = f"{SENT}/integration_actions/{link['pk']}/"
+        sides.office.patch(path, json={"remote_id": "elsewhere"}).raise_for_status()
+
+    assert said(sides.one(reconcile_grace=timedelta(hours=1))) == ("not_judged", "it changed just now")
+    found = sides.reconciled().different
+    assert [(one.key, one.what) for one in found] == [("1", (What.LINK,))]
+
+
 # what the channel does not show ---------------------------------------------------------------------------------------
 
 

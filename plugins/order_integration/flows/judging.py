@@ -100,7 +100,9 @@ class Judge:
         if row is None:
             return finding
         finding = replace(finding, kind=Kind.DIFFERENT, what=(What.LINK,), pks=(id_of(row),))
-        return replace(finding, kind=Kind.WAITING, reason=LINK_OWED) if remote_id in self._owed else finding
+        if remote_id in self._owed:
+            return replace(finding, kind=Kind.WAITING, reason=LINK_OWED)
+        return replace(finding, kind=Kind.NOT_JUDGED, reason=YOUNG) if self._is_young(entry, row) else finding
 
     def _end(self, entry: Found) -> str:
         """Why it waits no longer without being in Omnitron, where that was somebody's decision."""

@@ -17,7 +17,7 @@ from order_integration.dto import ChannelCreateOrderDto
 from order_integration.errors import ContractError, RefusedError
 from order_integration.flows.inbound import versions_follow
 from order_integration.flows.judging import MISSING, ORDERS, Judge, Known
-from order_integration.flows.reconciliation import Finding, Kind, Reconciliation
+from order_integration.flows.reconciliation import Finding, Kind, Reconciliation, What
 from order_integration.flows.transforming import Entry, entries_of
 from order_integration.omnitron.client import Omnitron, Row, id_of, slices
 from order_integration.omnitron.integration_actions import IntegrationActions
@@ -96,9 +96,12 @@ class _Comparison:
             for some in slices(strangers.items(), AT_ONCE):
                 await self._ask(dict(some))
         for key, pks in self.own.items():
+            known = self.findings.get(key) or Finding(key, Kind.TWICE)
+            here = replace(known, pks=tuple(sorted(pks)), record=None)
             if len(pks) >= SEVERAL:
-                known = self.findings.get(key) or Finding(key, Kind.TWICE)
-                self.findings[key] = Finding(known.key, Kind.TWICE, known.number, tuple(sorted(pks)))
+                self.findings[key] = replace(here, kind=Kind.TWICE, what=(), channel="", omnitron="", reason="")
+            elif pks and known.kind is Kind.MISSING:  # under another number: fetching it would make a second one
+                self.findings[key] = replace(here, kind=Kind.DIFFERENT, what=(What.NUMBER, What.LINK))
 
     async def look_again(self) -> None:
         """What was missing may have been on its way through a run of `fetch_orders` when it was looked for."""
