@@ -4,11 +4,14 @@ A sweep is a module of this folder with `cases(recorded) -> list[Case]`, called 
 list[str]`, called in a worker process: the differences from how it should end. It runs by being there.
 """
 
+import ctypes
 import os
 import pickle
 import random
 import re
 import shutil
+import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -26,6 +29,7 @@ from tests.sweeps import home as airflow
 from tests.sweeps.wire import WIRE, Call
 
 SWEEPS = ("faults", "kills", "races", "windows")
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 SAMPLE = {"faults": 3, "kills": 2}  # cases of each story
 MEMORY = Path("/dev/shm")
 _STATES: dict[str, Any] = {}  # how a story ends, in a worker
@@ -113,11 +117,18 @@ def wanted(story: str) -> dict[str, Any]:
 def _enter(shared: Path, numbers: Any) -> None:
     from tests.sweeps import world  # noqa: PLC0415
 
+    _end_with_parent()
     number = numbers.get()
     log = os.open(shared / f"log-{number}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     world.enter(shared, number)
+
+
+def _end_with_parent() -> None:
+    """However the process that began all this ends; elsewhere than on Linux its workers would wait for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _record(name: str) -> Recorded:

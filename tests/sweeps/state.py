@@ -39,7 +39,12 @@ PLANS = """
     FROM cancellation_plans p ORDER BY 4"""
 # An `initialized` one holds no lock: what a lost answer leaves of it is named by the DAG `check_orders`, never ended.
 BATCHES = "SELECT status, content_type FROM batch_requests WHERE status IN ('commit', 'sent_to_remote', 'ongoing')"
-REPORTS = "SELECT error_code, count(*) AS times FROM error_reports GROUP BY 1"
+# By what it is about, which a batch request is not: those of two tries are two.
+REPORTS = """
+    SELECT error_code, max(times) AS times FROM (
+        SELECT e.error_code, count(*) AS times FROM error_reports e JOIN content_types c
+        ON c.pk = e.action_content_type GROUP BY 1, CASE c.model WHEN 'batchrequest' THEN 0 ELSE e.action_object_id END)
+    GROUP BY 1"""
 # An unmapped place has no key: it is told once at least.
 PLACES = "SELECT DISTINCT type, name, err_code FROM address_reports ORDER BY 1, 2, 3"
 LINES = "SELECT line_id, shipped, delivered, cancelled, returned FROM lines ORDER BY 1"

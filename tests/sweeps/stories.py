@@ -30,6 +30,7 @@ class Story:
     conf: Conf = dict
     again: Conf = dict
     is_patient: bool = False  # a feed is waited for
+    refused: int = 0  # orders that the channel takes in no run
 
     def begin(self, world: World) -> None:
         """The situation, as it was when it was first brought about."""
@@ -43,9 +44,14 @@ class Story:
         """The run; and where it is red, what its documentation says to do. `clears`: a person does not wait."""
         waiting = waited(world) if self.is_patient else None
         told = [drive(self.flow, self.conf(), waiting)]
-        while not told[-1].is_green and len(told) <= MENDS:
+        while (not told[-1].is_green or self._is_owing(told[-1])) and len(told) <= MENDS:
             told.append(self._mended(world, told[-1], waiting, clears=clears))
         return told
+
+    def _is_owing(self, run: Driven) -> bool:
+        """Single failures turn no run red that tells a channel: they are offered again."""
+        table = run.table() if run.has_table else {}
+        return bool("due" in table and table["failed"] + table["waiting"] + table["left_out"] > self.refused)
 
     def _mended(self, world: World, run: Driven, waiting: Any, *, clears: bool) -> Driven:
         """What is parked, or still due, is the next run's; what never came so far is cleared, or read again."""
@@ -174,7 +180,7 @@ STORIES = {
     for story in (
         Story(FETCH, FETCH, nothing, lambda: window(BETWEEN, END), later),
         Story(UPDATE, UPDATE, parcels),
-        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, lambda: {"is_sync": False}, is_patient=True),
+        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, lambda: {"is_sync": False}, is_patient=True, refused=1),
         Story(CHECK, CHECK, forgotten),
         Story(CANCEL, CANCEL, cancelled, lately, later),
         Story(ITEMS, ITEMS, delivered, lately, later),

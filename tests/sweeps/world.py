@@ -21,6 +21,8 @@ from tests.sweeps.servers import Servers
 from tests.sweeps.wire import LONGEST_PAUSE, WIRE, tap
 
 PATIENCE = timedelta(hours=1)  # until a window of what happens now ends: longer than any sweep
+# A connection a call: a kept one may be closed by the server just when it is used, and the servers outlive no fork.
+CLIENT: dict[str, Any] = {"timeout": 30, "trust_env": False, "limits": httpx.Limits(max_keepalive_connections=0)}
 KEPT_ROOMS = ("staging", "state")
 _HERE: list["World"] = []
 
@@ -48,15 +50,19 @@ class World:
         connect(CHANNEL, self.servers.channel, password=LOOPBACK_KEY)
         tap()
         hurry()
-        self.office = BackOffice(base_url=self.servers.omnitron, timeout=30, trust_env=False)
-        self.market = httpx.Client(
-            base_url=self.servers.channel, timeout=30, trust_env=False, headers={"X-Api-Key": LOOPBACK_KEY}
-        )
+        self.office = BackOffice(base_url=self.servers.omnitron, **CLIENT)
+        self.market = httpx.Client(base_url=self.servers.channel, headers={"X-Api-Key": LOOPBACK_KEY}, **CLIENT)
         self.merchant = Merchant(self.servers.omnitron, self.servers.omnitron_database, 1)
         self.clerks = {
             is_sync: MarketplaceShop(self.servers.channel, self.servers.channel_database, is_sync=is_sync)
             for is_sync in (True, False)
         }
+        for client, url in (
+            (self.merchant, self.servers.omnitron),
+            *((one, self.servers.channel) for one in self.clerks.values()),
+        ):
+            client._http.close()
+            client._http = httpx.Client(base_url=url, **CLIENT)
         self.shop = self.clerks[True]
         self.keep("empty")
 
