@@ -12,7 +12,8 @@ Nothing is written into Omnitron by this DAG, and nothing at the channel. It may
 * **compare**, at once: its last line names a wrong setting, or a side that does not answer as agreed.
 * **compare**, after its retries: the channel or Omnitron does not answer. Clear it once it does, or leave it: the next
   run looks at the same days.
-* **fetch_missing**: there is no DAG `fetch_orders` of this channel. What is parked is fetched by its next run anyway.
+* **fetch_missing**: no run of `fetch_orders` could be started. What is parked is fetched by its next run anyway; where
+  that DAG is paused, once it is not.
 * **report**, *do not agree* (with `reconcile_turns_red` alone): orders are extra, different or twice. Its log names
   the first fifty, the report in staging all of them.
 

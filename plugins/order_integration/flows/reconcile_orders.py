@@ -33,7 +33,13 @@ Found = Entry[ChannelCreateOrderDto]
 
 
 async def reconcile(
-    omnitron: Omnitron, connector: Connector, staging: Staging, now: datetime, *, days: int | None = None, run: str = ""
+    omnitron: Omnitron,
+    connector: Connector,
+    staging: Staging,
+    now: datetime,
+    *,
+    days: float | None = None,
+    run: str = "",
 ) -> Reconciliation:
     """Compare the last days; what is younger than the channel's `reconcile_grace`, on either side, is not judged.
 
