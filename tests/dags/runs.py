@@ -95,6 +95,12 @@ class Run:
 
     def go_on(self, *, stop_before: str = "", while_waiting: Ran | None = None) -> "Run":
         """Until it is over; a deferred task is woken after `while_waiting` saw it, as by the triggerer."""
+        self._go_on(stop_before, while_waiting)
+        if self.state == "failed" and self.dag.on_failure_callback:
+            self._call_back()
+        return self
+
+    def _go_on(self, stop_before: str, while_waiting: Ran | None) -> None:
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
@@ -102,6 +108,7 @@ class Run:
         with create_session() as session:
             row = session.get(DagRun, self._row().id)
             known = row.dag = _serialised(self.dag)
+            known.has_on_failure_callback = False  # the DAG processor runs it
             row.state = DagRunState.RUNNING
             session.commit()
             for _ in range(ROUNDS):
@@ -114,18 +121,34 @@ class Run:
                 session.commit()
                 scheduled = [ti for ti in row.get_task_instances(session=session) if ti.state == "scheduled"]
                 if stop_before in {ti.task_id for ti in scheduled}:
-                    return self
+                    return
                 for ti in scheduled:
                     self.run_task(ti, while_waiting)
                 session.commit()
-                waiting = any(ti.state == "up_for_retry" for ti in row.get_task_instances(session=session))
+                for_somebody = {"up_for_retry", "awaiting_input"}
+                waiting = any(ti.state in for_somebody for ti in row.get_task_instances(session=session))
                 if row.state != DagRunState.RUNNING or (waiting and not scheduled):
-                    return self
+                    return
         raise AssertionError(f"the run does not end: {self.states()}")
 
     def run_task(self, ti: Any, while_waiting: Ran | None) -> None:
         """One try of a task."""
         _run_task(self.dag, ti, while_waiting)
+
+    def _call_back(self) -> None:
+        """What the DAG processor does when a run is red and its DAG wants to know."""
+        import structlog
+        from airflow.dag_processing.processor import _execute_dag_callbacks
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            row = session.get(DagRun, self._row().id)
+            failed = [ti for ti in row.get_task_instances(session=session) if ti.state == "failed"]
+            last = max(failed, key=lambda ti: ti.end_date, default=None)
+            request = row.produce_dag_callback(self.dag, success=False, relevant_ti=last, reason="task_failure")
+        bag = type("Bag", (), {"dags": {self.dag.dag_id: self.dag}})()
+        _execute_dag_callbacks(bag, request, structlog.get_logger())
 
     def _row(self) -> Any:
         from airflow.models.dagrun import DagRun
@@ -169,6 +192,11 @@ def create(
             triggered_by=DagRunTriggeredByType.TEST,
             session=session,
         )
+    return Run(_as_parsed(dag), run_id)
+
+
+def of(dag: Any, run_id: str) -> Run:
+    """A run that somebody else created."""
     return Run(_as_parsed(dag), run_id)
 
 

@@ -185,6 +185,35 @@ def test_a_task_that_died_without_a_word_is_told_by_airflow_s_dag_processor(
     assert ring["sentence"].startswith("transform: its process died without a word")
 
 
+@pytest.mark.parametrize(("dead", "said"), [("fetch", "fetch died"), ("settle", "a task died")])
+def test_of_a_task_that_died_and_airflow_forgot_the_run_tells_once(
+    shelf_dag: Any, back_office: BackOffice, connections: Any, shelf: Any, bell: Rings, dead: str, said: str
+) -> None:
+    run = create(shelf_dag, "manual", conf=DAY).go_on(stop_before=dead)
+
+    run.tasks()[dead].set_state("failed")  # as by the supervisor of a process that was killed
+    run.go_on()
+
+    assert run.state == "failed"
+    [ring] = bell()
+    assert ring["kind"] == "killed"
+    assert ring["sentence"].startswith(f"{said} without a word")
+
+
+def test_a_run_that_takes_too_long_is_told(
+    shelf_dag: Any, back_office: BackOffice, connections: Any, shelf: Any, bell: Rings
+) -> None:
+    from order_integration.operators.failures import tell_red_run
+
+    run = create(shelf_dag, "manual", conf=DAY)
+
+    tell_red_run({"dag": run.dag, "run_id": run.run_id, "reason": "timed_out"})  # type: ignore[typeddict-item]
+
+    [ring] = bell()
+    assert (ring["kind"], ring["window"]) == ("killed", run.run_id)
+    assert ring["sentence"].startswith("the run took too long")
+
+
 def test_a_provider_s_notifier_carries_it(
     staging: Path, configure: Configure, airflow_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,14 @@
 """A task that failed for good is an alarm: the first of its run, and once while an outage goes on.
 
-`tell_failure` is Airflow's `on_failure_callback` of all tasks of the flows' DAGs. It runs in the task's own process or,
-when that was killed, in the DAG processor. A try that is followed by another one is none of its business.
+`tell_failure` is the `on_failure_callback` of all tasks of the flows' DAGs: Airflow runs it in the task's own process.
+A try that is followed by another one is none of its business. A task that was killed can't run it, and Airflow mostly
+does not either. So there is `tell_red_run`, that of the DAGs: the DAG processor tells of a run where no task could.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,7 @@ KINDS: tuple[tuple[type[BaseException], AlarmKind], ...] = (
 )
 LONGEST_SENTENCE = 500  # characters: it goes to a chat or a telephone
 ALL_SUCCESS = "all_success"
+TIMED_OUT = "timed_out"  # Airflow's reason of a run that was ended by `dagrun_timeout`
 
 
 def tell_failure(context: "Context") -> None:
@@ -58,15 +61,35 @@ def tell_failure(context: "Context") -> None:
     if _goes_on(context):
         return
     alarm = alarm_of(context)
-    if _has_failed_before(context):
-        told = AlarmBook(staging(), alarm.channel, alarm.flow).kinds(alarm.window)
-        if told:
-            log.info("no alarm: it follows from what failed before (%s)", ", ".join(told))
-            return
-        alarm = Alarm(alarm.flow, alarm.channel, AlarmKind.KILLED, alarm.window, alarm.sentence, alarm.url)
+    if dead := _failed_before(context):
+        _tell_of_the_dead(alarm, f"{', '.join(dead)} died without a word")
+    else:
+        _tell(alarm)
+
+
+def tell_red_run(context: "Context") -> None:
+    """Tell it, if none of the run's tasks did: they were killed, or it took too long."""
+    flow, _, channel = context["dag"].dag_id.partition("__")
+    window = window_of(context) if "dag_run" in context else str(context["run_id"])
+    url = context["ti"].log_url if "ti" in context else ""
+    alarm = Alarm(flow, channel, AlarmKind.KILLED, window, "", url)
+    why = "the run took too long" if context.get("reason") == TIMED_OUT else "a task died without a word"
+    _tell_of_the_dead(alarm, why)
+
+
+def _tell_of_the_dead(alarm: Alarm, why: str) -> None:
+    """Only what fails by itself speaks; where nothing has spoken of this window, somebody was killed."""
+    if told := AlarmBook(staging(), alarm.channel, alarm.flow).kinds(alarm.window):
+        log.info("no alarm: it follows from what failed before (%s)", ", ".join(told))
+    else:
+        sentence = f"{why}: killed, or its machine is gone? The scheduler's log says more"
+        _tell(replace(alarm, kind=AlarmKind.KILLED, sentence=sentence))
+
+
+def _tell(alarm: Alarm) -> None:
     since = _green_since(alarm)
-    told_now = tell_of_outage(alarm, since, _again_after(alarm.channel)) if since is not None else tell(alarm)
-    if not told_now:
+    is_told = tell_of_outage(alarm, since, _again_after(alarm.channel)) if since is not None else tell(alarm)
+    if not is_told:
         log.info("no alarm: %s was told of this window, or of this outage", alarm.kind)
 
 
@@ -109,20 +132,20 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _goes_on(context: "Context") -> bool:
     """Whether the task was ended because somebody cleared it: Airflow runs it again."""
     ti = context["ti"]
-    return isinstance(context.get("exception"), AirflowTaskTerminated) and "failed" not in _states(ti, [ti.task_id])
+    return isinstance(context.get("exception"), AirflowTaskTerminated) and not _failed(ti, [ti.task_id])
 
 
-def _has_failed_before(context: "Context") -> bool:
-    """Whether a task that this one comes after has failed. Only a task that runs all the same can be asked that."""
+def _failed_before(context: "Context") -> list[str]:
+    """Which tasks that this one comes after have failed. Only one that runs all the same can be asked that."""
     ti = context["ti"]
     if ti.task.trigger_rule == ALL_SUCCESS:
-        return False
-    return "failed" in _states(ti, sorted(ti.task.get_flat_relative_ids(upstream=True)))
+        return []
+    return _failed(ti, sorted(ti.task.get_flat_relative_ids(upstream=True)))
 
 
-def _states(ti: Any, task_ids: list[str]) -> set[str]:
+def _failed(ti: Any, task_ids: list[str]) -> list[str]:
     found = ti.get_task_states(ti.dag_id, task_ids=task_ids, run_ids=[ti.run_id])
-    return {str(state) for states in found.values() for state in states.values()}
+    return [name for states in found.values() for name, state in states.items() if str(state) == "failed"]
 
 
 def _green_since(alarm: Alarm) -> str | None:

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
 from order_integration.operators.base import LONGEST_RETRY_DELAY, RETRIES, RetryByKind
-from order_integration.operators.failures import tell_failure
+from order_integration.operators.failures import tell_failure, tell_red_run
 
 LONGEST_RUN = timedelta(hours=24)  # when it is over Airflow skips what is left, settle too
 LONGEST_TASK = timedelta(hours=2)
@@ -54,6 +54,7 @@ def inbound(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
         "dagrun_timeout": LONGEST_RUN,
         "tags": {flow, channel.name, "order_integration"},
         "default_args": _task_policies(channel),
+        "on_failure_callback": tell_red_run,
         "params": {
             "window_start": _moment("From", "Manual runs only: first moment read, with zone"),
             "window_end": _moment("To", "Manual runs only: first moment no longer read"),
@@ -75,6 +76,7 @@ def by_hand(flow: str, channel: ChannelConfig, doc: str) -> dict[str, Any]:
         "dagrun_timeout": LONGEST_RUN,
         "tags": {flow, channel.name, "order_integration"},
         "default_args": _task_policies(channel),
+        "on_failure_callback": tell_red_run,
     }
 
 
@@ -92,6 +94,7 @@ def outbound(flow: str, channel: ChannelConfig, doc: str, **params: Param) -> di
         "dagrun_timeout": LONGEST_RUN,
         "tags": {flow, channel.name, "order_integration"},
         "default_args": _task_policies(channel),
+        "on_failure_callback": tell_red_run,
         "params": params,
     }
 
