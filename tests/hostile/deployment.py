@@ -82,7 +82,7 @@ class Deployment(Steps):
             attempts.append(left)
             failed = [outcome for outcome in self.outcomes(left) if outcome.failed]
             if failed:
-                wait = max(outcome.retry_after or 0.0 for outcome in failed)
+                wait = max(float(outcome.retry_after or 0) for outcome in failed)  # a Decimal, as staged
                 raise RetriableError("some may still pass", retry_after=wait or None)
 
         try:
