@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
-
 from order_integration.channels.commands import Window
 from order_integration.flows.outcomes import Balance
 from order_integration.flows.windows import Reading, scheduled
@@ -23,7 +21,7 @@ from tests.conftest import PASSWORD, USER
 from tests.hostile import judging
 from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
 from tests.hostile.servers import Market, started
-from tests.hostile.telling import Told, cpu_seconds, fired_of
+from tests.hostile.telling import Told, asked, cpu_seconds, fired_of
 
 SEED, RATE, BAD = 1, 600.0, 5.0
 START = datetime(2026, 3, 20, tzinfo=UTC)
@@ -67,11 +65,10 @@ def run(home: Path, orders: int) -> Told:
     market = Market(RATE, BAD, int(now.timestamp() * 1000), some.end, some.without, SEED)
     began = time.monotonic()
     with started(home, market, FAULTS_ALONE, (USER, PASSWORD)) as servers:
-        with httpx.Client(base_url=servers.omnitron, transport=httpx.HTTPTransport(retries=5)) as office:
-            office.post("/admin/faults", json=storm(SHARE, seconds=SLOW)).raise_for_status()
-            flow = deployed(servers, home, judging.ORDERS, kervan())
-            counts = Counter[str]()
-            balances, reconciliation = asyncio.run(_all_windows(flow, some.end, now, counts))
+        asked(servers.omnitron, "/admin/faults", json=storm(SHARE, seconds=SLOW))
+        flow = deployed(servers, home, judging.ORDERS, kervan())
+        counts = Counter[str]()
+        balances, reconciliation = asyncio.run(_all_windows(flow, some.end, now, counts))
         fired = fired_of(servers)
         flows = {flow.flow: flow}
         found = [*_books(flow, balances, some.expected), *judging.differences(servers, some.expected, flows)]

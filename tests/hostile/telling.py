@@ -51,5 +51,12 @@ def fired_of(servers: Servers) -> dict[str, dict[str, int]]:
 
 
 def _fired(url: str) -> dict[str, int]:
-    rules: list[dict[str, Any]] = httpx.get(f"{url}/admin/faults").json()
-    return {rule["name"]: rule["fired"] for rule in rules if rule["name"]}
+    return {rule["name"]: rule["fired"] for rule in asked(url, "/admin/faults") if rule["name"]}
+
+
+def asked(url: str, path: str, **said: Any) -> Any:
+    """What a back office answers, also where its server has just refused a connection."""
+    with httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=5)) as client:
+        answer = client.post(path, **said) if said else client.get(path)
+        answer.raise_for_status()
+        return answer.json()

@@ -26,10 +26,10 @@ from tests.conftest import PASSWORD, USER
 from tests.hostile import judging
 from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
 from tests.hostile.judging import CANCELS, ITEMS, ORDERS, REQUESTS
-from tests.hostile.life import BackOffice, Life, events
+from tests.hostile.life import ONE_CALL_EACH, RETRIES, BackOffice, Life, events
 from tests.hostile.outbound import Outbound
 from tests.hostile.servers import CHANNEL, Market, Servers, started
-from tests.hostile.telling import Told, cpu_seconds, fired_of
+from tests.hostile.telling import Told, asked, cpu_seconds, fired_of
 
 WEEK = 672
 FLOWS = (ORDERS, CANCELS, ITEMS, REQUESTS)
@@ -136,12 +136,12 @@ def run(home: Path, windows: int = WEEK) -> Told:
         channel = kervan(page_size=PAGE_SIZE, active_from=START, settings={"reject_reason": "PERIOD_OVER"})
         flows = {name: deployed(servers, home, name, channel) for name in FLOWS}
         rules = storm(SHARE, seconds=SLOW, ways=AT_ONCE_OR_NEVER)
-        httpx.post(f"{servers.omnitron}/admin/faults", json=rules).raise_for_status()
+        asked(servers.omnitron, "/admin/faults", json=rules)
         week = asyncio.run(_told(servers, flows, end))
         found = [*_books(week), *judging.differences(servers, expected, flows), *_waiting(week, expected)]
         found += week.open_ends
         fired = fired_of(servers)
-        struck = httpx.get(f"{servers.marketplace}/admin/hostile").json()["struck"]
+        struck = asked(servers.marketplace, "/admin/hostile")["struck"]
     told = {name: flow.told for name, flow in flows.items()} | {one.flow: one.told for one in week.outbound}
     counts = {
         "windows": windows,
@@ -177,8 +177,8 @@ async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime
 
 
 def _patient() -> httpx.AsyncHTTPTransport:
-    """The servers refuse connections now and then, those of their back offices as well."""
-    return httpx.AsyncHTTPTransport(retries=5)
+    """The servers refuse connections now and then, those of their back offices as well; idle ones they close."""
+    return httpx.AsyncHTTPTransport(retries=RETRIES, limits=ONE_CALL_EACH)
 
 
 def _replay(flows: Mapping[str, Deployment]) -> None:
