@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from order_integration.flows.reconcile_orders import reconcile
 from order_integration.flows.reconciliation import Reconciliation
+from order_integration.staging import Places
 from sandbox.marketplace.hostility import OLD
 from sandbox.run import agree, compare, facts_marketplace, facts_omnitron
 from sandbox.run.expected import Expected
+from sandbox.run.facts import Facts
 from tests.hostile.deployment import Deployment
 from tests.hostile.servers import CHANNEL, REASONS, Servers
 
@@ -38,9 +40,13 @@ OLD_NEWS = "SELECT extra_field FROM orders WHERE channel = ? AND notes = ?"
 
 def differences(servers: Servers, expected: Expected, flows: Mapping[str, Deployment]) -> list[str]:
     """A sentence each; nothing when Omnitron has what the channel has, and all that is bad waits with its reason."""
+    there = facts_marketplace.read(servers.marketplace_database, REASONS)
+    here = facts_omnitron.read(servers.omnitron_database, CHANNEL)
+    gone = _gone(flows[ORDERS], there, here)
+    expected = replace(expected, orders=[order for order in expected.orders if order.key not in gone])
     return [
         *compare.differences(servers.omnitron_database, CHANNEL, expected),
-        *_both_sides(servers, expected),
+        *_both_sides(there, here, expected, gone),
         *_unfinished(servers),
         *_twice(servers),
         *_quarantine(flows[ORDERS], expected),
@@ -62,13 +68,19 @@ async def reconciled(flow: Deployment, since: datetime, counts: Counter[str]) ->
     return [f"reconciliation: {one.as_row()}" for one in found.differences]
 
 
-def _both_sides(servers: Servers, expected: Expected) -> list[str]:
+def _gone(orders: Deployment, there: Facts, here: Facts) -> set[str]:
+    """Orders that the channel cancelled while they were parked: nothing was left to create."""
+    places = Places.of(orders.staging, orders.channel.name, ORDERS)
+    cancelled = {key for key, order in there.orders.items() if order.is_cancelled} - set(here.orders)
+    return {key for key in cancelled if places.was_cancelled_at_channel(key)}
+
+
+def _both_sides(there: Facts, here: Facts, expected: Expected, gone: set[str]) -> list[str]:
     """Units, parcels, invoices, cancels and requests. What was done to an order that is put aside waits with it."""
-    there = facts_marketplace.read(servers.marketplace_database, REASONS)
     mine = {order.key for order in expected.orders}
+    orders = {key: order for key, order in there.orders.items() if key not in gone}
     cancels = {unit: reason for unit, reason in there.cancels.items() if unit.partition("-")[0] in mine}
-    here = facts_omnitron.read(servers.omnitron_database, CHANNEL)
-    return agree.differences(replace(there, cancels=cancels), here)
+    return agree.differences(replace(there, orders=orders, cancels=cancels), here)
 
 
 def _unfinished(servers: Servers) -> Iterator[str]:
