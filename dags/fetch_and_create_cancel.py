@@ -23,7 +23,8 @@ more units than the order has (`conflict`), and what Omnitron refuses. Mend it a
 #### Run it by hand
 
 Trigger it **without a logical date** and with both `window_start` and `window_end`, with a zone
-(`2026-01-31T14:00:00+03:00`). Missed windows are better read by a backfill, which uses the schedule's own.
+(`2026-01-31T14:00:00+03:00`). Missed windows are better read by a backfill, which uses the schedule's own. With
+`waiting_only` instead it reads no window, only what is parked.
 """
 
 from airflow.sdk import DAG

@@ -15,12 +15,13 @@ the books. A run may be retried, cleared, run again or backfilled at any time: e
   Where it says *staging expired*, clear the run from its fetch task.
 
 A single bad order turns nothing red: it waits in quarantine, is named in Omnitron's Marketplace Logs with its field and
-reason, and arrives by itself when it is read again after the mend.
+reason, and arrives by itself when it is read again after the mend, or when it is replayed (`replay_quarantined`).
 
 #### Run it by hand
 
 Trigger it **without a logical date** and with both `window_start` and `window_end`, with a zone
-(`2026-01-31T14:00:00+03:00`). Missed windows are better read by a backfill, which uses the schedule's own.
+(`2026-01-31T14:00:00+03:00`). Missed windows are better read by a backfill, which uses the schedule's own. With
+`waiting_only` instead it reads no window, only what is parked.
 """
 
 from airflow.sdk import DAG

@@ -4,8 +4,13 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from order_integration.staging import Places, Staging
+from tests.dags.conftest import SHELF
 
 pytestmark = pytest.mark.airflow
 
@@ -36,3 +41,44 @@ def test_where_nothing_was_staged_nothing_is_removed(airflow_db: None, staging: 
     from order_integration.operators.housekeeping import PurgeStaging
 
     assert PurgeStaging(task_id="purge").execute({}) == 0
+
+
+def test_what_waited_for_too_long_is_told_once_a_flow_channel_and_day(
+    airflow_db: None, staging: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    from order_integration.operators.housekeeping import ExpireWaiting
+
+    channels = {"shelf": {**SHELF, "parked_kept": "10d"}, "odd": {"connector": "marketplace"}}
+    (tmp_path / "channels.yaml").write_text(yaml.safe_dump({"channels": channels}))
+    monkeypatch.setenv("ORDER_INTEGRATION_CHANNELS", str(tmp_path / "channels.yaml"))
+    days = {"shelf": 11, "odd": 400, "left": 400}  # `odd` is configured wrongly, `left` is not in the file any more
+    since = {name: (datetime.now(UTC) - timedelta(days=ago)).isoformat() for name, ago in days.items()}
+    places = {name: Places.of(Staging(f"file://{staging}"), name, "fetch_orders") for name in days}
+    for name, one in places.items():
+        one.parked.put("1", {"reason": "order_unknown", "record": {}}, run="r", now=since[name])
+        one.parked.put("2", {"reason": "replay", "record": {}}, run="r", now=since[name])
+
+    done = ExpireWaiting(task_id="expire").execute({})
+    assert done == {"parked": 4, "quarantined": 0, "forgotten": 0, "left_alone": ["odd"]}
+
+    assert {name: len(one.parked.open_keys()) for name, one in places.items()} == {"shelf": 0, "odd": 2, "left": 0}
+    alarms = [record.getMessage() for record in caplog.records if record.getMessage().startswith("ALARM")]
+    told = "parked for more than {} days, and given up: 1 order_unknown, 1 replay"
+    assert [told.format(10) in text or told.format(30) in text for text in alarms] == [True, True]
+    places["shelf"].parked.put("3", {"reason": "x", "record": {}}, run="r", now=since["shelf"])
+    caplog.clear()
+    assert ExpireWaiting(task_id="expire").execute({})["parked"] == 1
+    assert not [record for record in caplog.records if record.getMessage().startswith("ALARM")]
+
+
+def test_without_a_channel_file_nothing_is_given_up_and_it_says_so(
+    airflow_db: None, staging: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from order_integration.operators.housekeeping import ExpireWaiting
+
+    monkeypatch.setenv("ORDER_INTEGRATION_CHANNELS", str(tmp_path / "nowhere.yaml"))
+
+    with pytest.raises(AirflowFailException, match="no channel file at"):
+        ExpireWaiting(task_id="expire").execute({})

@@ -117,6 +117,8 @@ class ChannelConfig(BaseModel):
     reconcile_grace: Duration = timedelta(hours=1)  # what changed later, on either side, is not judged
     reconcile_fetches_missing: bool = True
     reconcile_turns_red: bool = False  # while orders are extra, different or twice
+    quarantine_kept: Duration = Field(default=timedelta(days=90), gt=timedelta(0))  # since a record was seen last
+    parked_kept: Duration = Field(default=timedelta(days=30), gt=timedelta(0))  # since a record began to wait
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
