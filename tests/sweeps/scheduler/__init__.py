@@ -3,6 +3,7 @@
 `kinds` says what is done and where, `gate` does what a stand-in can't do to itself, `stand` is a channel with its two
 servers, `deployment` Airflow, `sweep` the story, `comparing` what counts as the same state.
 """
+# ruff: noqa: T201 - what it has to say is for a person
 
 from collections.abc import Callable
 
@@ -20,6 +21,16 @@ def run(say: Callable[[str], None] | None = None) -> Lines:
         sweep.arrive()
         sweep.go_on()
     return [(flow, cases, sweep.differences.get(flow, [])) for flow, cases in sweep.cases.items()]
+
+
+def report(say: Callable[[str], None] | None = None) -> bool:
+    """A line a flow; whether nothing differed."""
+    found = run(say)
+    for flow, cases, differences in found:
+        print(f"{flow:40} scheduler {cases:>4}  differences {len(differences)}")
+    for flow, _, differences in found:
+        print("".join(f"\nscheduler, {flow}: {line}" for line in differences), end="")
+    return not any(differences for _, _, differences in found)
 
 
 def _silent(_: str) -> None:

@@ -1,9 +1,10 @@
 """By itself, and talkative: `python -m tests.sweeps.scheduler`."""
+# ruff: noqa: T201 - what it has to say is for a person
 
 import sys
 import time
 
-from tests.sweeps.scheduler import run
+from tests.sweeps.scheduler import report
 
 began = time.monotonic()
 
@@ -12,7 +13,5 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - began:5.1f} s] {text}", flush=True)
 
 
-found = run(say)
-for flow, cases, differences in found:
-    print(f"{flow:45} {cases:4} cases  {len(differences):4} differences")
-sys.exit(any(differences for _, _, differences in found))
+if __name__ == "__main__":
+    sys.exit(0 if report(say) else 1)

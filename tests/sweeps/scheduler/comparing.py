@@ -45,7 +45,7 @@ def state_of(stand: Stand, secrets: Secrets, staging: Path) -> Json:
     """Each part by a name."""
     ours, theirs = stand.omnitron.database, stand.market.database
     with office(stand, secrets) as client:
-        whole = {name: state.counted(part) for name, part in orders_of(client).items() if name != "reports"}
+        whole: Json = {name: state.counted(part) for name, part in orders_of(client).items() if name != "reports"}
         whole["offered orders"] = sorted(row["extra_field"]["id"] for row in client.rows("orders/updates"))
         whole["offered requests"] = len(client.rows("cancellation_requests/updates"))
     return {

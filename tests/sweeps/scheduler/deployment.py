@@ -28,18 +28,31 @@ from sandbox.run.story import FLOWS, SETTINGS
 from tests.sweeps.scheduler.stand import Stand, standing
 
 SLOTS = 8  # many wait for a server that does not answer
-SOON = "10"  # seconds after which a process that is silent counts as dead
+SOON = "15"  # seconds after which a task or a triggerer that is silent counts as dead
 QUICK = {
     "CORE__PARALLELISM": str(SLOTS),
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": SOON,
-    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": SOON,
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
     "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": SOON,
 }
+# Tasks are forked from the scheduler: what is imported there is not imported by each of them again.
+LOADED = """
+import order_integration.channels.marketplace
+import order_integration.flows.pushing
+import order_integration.flows.settling
+import order_integration.flows.submitting
+import order_integration.hooks.channel
+import order_integration.hooks.omnitron
+import order_integration.operators.check_orders
+import order_integration.operators.inbound
+import order_integration.operators.outbound
+import order_integration.sensors.check_orders
+"""
 Json = dict[str, Any]
 
 
@@ -109,12 +122,13 @@ class Deployment:
 
 def kill_task(pid: int, *, supervisor: bool, task: bool) -> None:
     """The process that works, the one above it that reports for it, or both."""
-    process = psutil.Process(pid)
-    parent = process.parent()
-    if supervisor and parent:
-        parent.kill()
-    if task:
-        process.kill()
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        parent = process.parent()
+        if supervisor and parent:
+            parent.kill()
+        if task:
+            process.kill()
 
 
 @contextmanager
@@ -156,6 +170,9 @@ def _ended_in_order() -> Iterator[None]:
 def _write_settings(state: State, stands: Sequence[Stand], secrets: Secrets) -> None:
     entries = {stand.name: stand.entry() for stand in stands}
     (state.home / "channels.yaml").write_text(yaml.safe_dump({"channels": entries}))
+    folder = state.airflow / "config"
+    folder.mkdir()
+    (folder / "airflow_local_settings.py").write_text(LOADED)
     found: Json = {}
     for stand in stands:
         found |= stand.connections(secrets)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.sweeps.scheduler.gate import Hold, Which
-from tests.sweeps.scheduler.stand import TIMEOUT, Stand
+from tests.sweeps.scheduler.stand import TIMEOUT, Side, Stand
 
 UNTIL_THE_TASK_FAILS = 8  # two calls are under way at once, and each is tried four times
 REFUSED_SECONDS = 6.0  # longer than four tries
@@ -89,7 +89,7 @@ class Killed:
         hold = self._side(stand, point).gate.hold
         return bool(hold and hold.held.is_set())
 
-    def _side(self, stand: Stand, point: Point) -> Any:
+    def _side(self, stand: Stand, point: Point) -> Side:
         return stand.omnitron if self.at else stand.side(point.side)
 
 

@@ -65,7 +65,6 @@ class Sweep(Story):
         self._deliver()
         self._ask()
         self._decide()
-        self._chapter("8", "what came of it is offered to the channel, which knows it already", UPDATE)
 
     def _ship(self) -> None:
         for number, wave in enumerate(zip(*(part.waves() for part in self.parts), strict=True), start=1):
