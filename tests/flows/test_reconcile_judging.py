@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Sides:
     def __init__(self, url: str, home: Path, office: BackOffice) -> None:
         ReplayShelf.shown.clear()
         self.office = office
+        self.before: Callable[[str, str], None] = lambda method, path: None
         self.steps = Steps(url, home, config(connector=SHELF, reconcile_grace="0s"))
 
     def have(self, *orders: Record) -> "Sides":
@@ -69,6 +70,12 @@ class Sides:
     def items(self, key: str) -> list[dict[str, Any]]:
         return self.office.rows("order_items", order=self.office.linked("order")[key])
 
+    def link(self, remote_id: str) -> None:
+        """The order is linked with another id."""
+        [link] = self.office.rows("integration_actions", content_type_name="order")
+        path = f"{SENT}/integration_actions/{link['pk']}/"
+        self.office.patch(path, json={"remote_id": remote_id}).raise_for_status()
+
     def told(self) -> "Sides":
         """The channel heard of everything."""
         for link in self.office.rows("integration_actions", content_type_name="order"):
@@ -86,7 +93,7 @@ class Sides:
 
     def reconciled(self, run: str = "", **own: Any) -> Reconciliation:
         channel = self.steps.channel.model_copy(update=own)
-        steps = Steps(self.steps.url, self.steps.home, channel)
+        steps = Steps(self.steps.url, self.steps.home, channel, before=self.before)
 
         async def both() -> Reconciliation:
             async with steps.omnitron() as omnitron, steps.connector() as connector:
@@ -321,13 +328,31 @@ def test_an_order_that_is_there_under_another_number_is_not_fetched_once_more(si
 
 def test_a_link_that_a_run_may_be_about_to_write_is_not_judged(sides: Sides) -> None:
     sides.have(order("1"))
-    for link in sides.office.rows("integration_actions", content_type_name="order"):
-        path = f"{SENT}/integration_actions/{link['pk']}/"
-        sides.office.patch(path, json={"remote_id": "elsewhere"}).raise_for_status()
+    sides.link("elsewhere")
 
     assert said(sides.one(reconcile_grace=timedelta(hours=1))) == ("not_judged", "it changed just now")
     found = sides.reconciled().different
     assert [(one.key, one.what) for one in found] == [("1", (What.LINK,))]
+
+
+@pytest.mark.parametrize("expected", [("not_judged", "it arrived meanwhile"), ("waiting", "product_unknown")])
+def test_what_arrives_or_is_set_apart_while_both_sides_are_read_is_not_missing(
+    sides: Sides, expected: tuple[str, str]
+) -> None:
+    sides.have(order("1")).link("elsewhere")
+    seen = []
+
+    def meanwhile(method: str, path: str) -> None:
+        seen.append(path)
+        if path.endswith("/orders/") and seen.count(path) == 2:  # the first one looks for its number
+            if expected[0] == "waiting":
+                sides.waits("1", ORDERS, expected[1])
+            else:
+                sides.link("1")
+
+    sides.before = meanwhile
+
+    assert said(sides.one()) == expected
 
 
 # what the channel does not show ---------------------------------------------------------------------------------------
