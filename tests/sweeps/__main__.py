@@ -11,15 +11,17 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from tests.sweeps import engine, mutations
+from tests.sweeps import engine, mutations, scheduler
 from tests.sweeps.engine import Case, Recorded, Tried
 from tests.sweeps.stories import STORIES
 
-MUTATIONS = "mutations"
+MUTATIONS, SCHEDULER = "mutations", "scheduler"
 
 
 def main() -> int:
     said = _arguments()
+    if said.only == SCHEDULER:
+        return 0 if scheduler.report() else 1
     stories = [story.name for story in STORIES.values() if not said.flows or story.flow in said.flows]
     began, whole = time.monotonic(), True
     with engine.pool(said.jobs) as executor:
@@ -32,6 +34,8 @@ def main() -> int:
         if said.only in {None, MUTATIONS} and not said.match:
             known = mutations.MUTATIONS[:1] if said.sample else mutations.MUTATIONS
             whole &= mutations.are_seen(executor, records, known)
+    if not (said.only or said.flows or said.match or said.sample):
+        whole &= scheduler.report()
     print(f"{time.monotonic() - began:.0f} s")
     return 0 if whole else 1
 
@@ -39,7 +43,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.sweeps", description=__doc__)
     parser.add_argument("--flows", nargs="+", choices=sorted({story.flow for story in STORIES.values()}))
-    parser.add_argument("--only", choices=[*engine.SWEEPS, MUTATIONS])
+    parser.add_argument("--only", choices=[*engine.SWEEPS, MUTATIONS, SCHEDULER])
     parser.add_argument("--match", default="", metavar="REGEX", help="only cases whose names have this in them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--sample", action="store_true", help="a few cases of each story, for make test")
