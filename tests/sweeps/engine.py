@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -151,10 +151,15 @@ def _record(name: str) -> Recorded:
     return Recorded(name, story.flow, calls, ends[0], seconds)
 
 
+def broken(mutation: str) -> AbstractContextManager[Any]:
+    """The product with this mutation; without a name, as it is."""
+    return getattr(module("mutations"), mutation)() if mutation else nullcontext()  # type: ignore[no-any-return]
+
+
 def _try(case: Case) -> Tried:
     began = time.monotonic()
     try:
-        with getattr(module("mutations"), case.mutation)() if case.mutation else nullcontext():
+        with broken(case.mutation):
             found = module(case.sweep).run(case)
     except Exception:  # noqa: BLE001 - a case that stumbles is a difference, and the others go on
         found = [traceback.format_exc(limit=-6)]
