@@ -13,12 +13,11 @@ from sandbox.marketplace.generator import GeneratedOrder
 from sandbox.marketplace.kinds import ODD_EDITS
 from sandbox.marketplace.order import millis
 from sandbox.run.merchant import Asked, Merchant
+from tests.hostile.patience import Patient
 from tests.hostile.servers import REASONS
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
-RETRIES = 5  # of a connection that is refused
-ONE_CALL_EACH = httpx.Limits(max_keepalive_connections=0)
 NOBODYS = 0.85  # share from which on nothing happens to an order at the marketplace, so that the merchant ships it
 # Orders that are put aside, and yet go on at the marketplace: what flows 4 and 5 have to say of them waits.
 BAD_THAT_GO_ON = ("product_unknown", "city_unknown", "email_missing", "totals_mismatch")
@@ -104,8 +103,7 @@ class BackOffice:
     def opened(cls, url: str, database: Path, channel: int) -> Self:
         """Patient: the server refuses connections now and then."""
         merchant = Merchant(url, database, channel)
-        patient = httpx.HTTPTransport(retries=RETRIES, limits=ONE_CALL_EACH)
-        merchant._http = httpx.Client(base_url=url, timeout=30, transport=patient)
+        merchant._http = httpx.Client(base_url=url, timeout=30, transport=Patient())
         return cls(merchant)
 
     def carry_out(self) -> None:

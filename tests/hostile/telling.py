@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.hostile.patience import Patient
 from tests.hostile.servers import Servers
 
 SHOWN = 40  # differences; more of them are one defect
@@ -56,7 +57,7 @@ def _fired(url: str) -> dict[str, int]:
 
 def asked(url: str, path: str, **said: Any) -> Any:
     """What a back office answers, also where its server has just refused a connection."""
-    with httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=5)) as client:
+    with httpx.Client(base_url=url, timeout=30, transport=Patient()) as client:
         answer = client.post(path, **said) if said else client.get(path)
         answer.raise_for_status()
         return answer.json()

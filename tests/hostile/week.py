@@ -26,8 +26,9 @@ from tests.conftest import PASSWORD, USER
 from tests.hostile import judging
 from tests.hostile.deployment import SLOW, Deployment, deployed, kervan
 from tests.hostile.judging import CANCELS, ITEMS, ORDERS, REQUESTS
-from tests.hostile.life import ONE_CALL_EACH, RETRIES, BackOffice, Life, events
+from tests.hostile.life import BackOffice, Life, events
 from tests.hostile.outbound import Outbound
+from tests.hostile.patience import AsyncPatient
 from tests.hostile.servers import CHANNEL, Market, Servers, started
 from tests.hostile.telling import Told, asked, cpu_seconds, fired_of
 
@@ -158,8 +159,7 @@ def run(home: Path, windows: int = WEEK) -> Told:
 
 
 async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime) -> Week:
-    patient = {"timeout": 30, "trust_env": False}
-    async with httpx.AsyncClient(base_url=servers.marketplace, transport=_patient(), **patient) as market:
+    async with httpx.AsyncClient(base_url=servers.marketplace, transport=AsyncPatient(), timeout=30) as market:
         windows = (end - START) // WINDOW
         rows = orders_between(SEED, RATE, START, end, bad=BAD, rotation=ALL_BAD)
         outbound = tuple(Outbound(flows[ORDERS], name) for name in TELLING)
@@ -174,11 +174,6 @@ async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime
             await week.close()
         week.open_ends += await judging.reconciled(flows[ORDERS], START, week.counts)
         return week
-
-
-def _patient() -> httpx.AsyncHTTPTransport:
-    """The servers refuse connections now and then, those of their back offices as well; idle ones they close."""
-    return httpx.AsyncHTTPTransport(retries=RETRIES, limits=ONE_CALL_EACH)
 
 
 def _replay(flows: Mapping[str, Deployment]) -> None:
