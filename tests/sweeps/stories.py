@@ -87,6 +87,10 @@ def waited(world: World) -> Callable[[Any], dict[str, Any]]:
     return decided
 
 
+def as_feed() -> dict[str, Any]:
+    return {"is_sync": False}
+
+
 def arrive(world: World) -> None:
     """Four orders are in Omnitron."""
     if not world.knows(ARRIVED):
@@ -180,7 +184,7 @@ STORIES = {
     for story in (
         Story(FETCH, FETCH, nothing, lambda: window(BETWEEN, END), later),
         Story(UPDATE, UPDATE, parcels),
-        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, lambda: {"is_sync": False}, is_patient=True, refused=1),
+        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, as_feed, as_feed, is_patient=True, refused=1),
         Story(CHECK, CHECK, forgotten),
         Story(CANCEL, CANCEL, cancelled, lately, later),
         Story(ITEMS, ITEMS, delivered, lately, later),
