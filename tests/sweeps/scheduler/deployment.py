@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,6 +79,10 @@ class Api(AirflowApi):
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances", params=query)
         answer.raise_for_status()
         return [row for row in answer.json()["task_instances"] if row["pid"]]
+
+    def failed_since(self, since: datetime) -> set[str]:
+        """DAGs of which a task failed in a run that began since then, for good or not."""
+        return {str(row["dag_id"]) for row in self.tasks_since(since, ("up_for_retry", "failed"))}
 
     def give_up(self, dag_id: str) -> None:
         """A person marks its runs that are under way as failed."""

@@ -7,7 +7,7 @@ from typing import Any
 from tests.sweeps.scheduler.gate import Hold, Which
 from tests.sweeps.scheduler.stand import TIMEOUT, Side, Stand
 
-UNTIL_THE_TASK_FAILS = 8  # two calls are under way at once, and each is tried four times
+A_FEW = 8  # where no task fails of it
 REFUSED_SECONDS = 6.0  # longer than four tries
 HTML = {"body": "<html>Bad Gateway</html>", "headers": {"Content-Type": "text/html"}}
 Json = dict[str, Any]
@@ -22,6 +22,7 @@ class Point:
     call: Which
     before: tuple[str, Which]
     run_of: str = ""  # where another DAG's runs make it
+    is_patient: bool = False  # whoever makes it goes on making it, whatever the answer is
 
     @property
     def dag(self) -> str:
@@ -33,22 +34,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Spoilt:
-    """The server answers badly, several times in a row."""
+    """The server answers badly: so often, or until a task has failed of it and Airflow has to try it again."""
 
     action: Mapping[str, Any]
-    times: int = UNTIL_THE_TASK_FAILS
+    times: int | None = None
     logged_out: bool = False
 
     def arm(self, stand: Stand, point: Point) -> None:
         """From now on."""
         if self.logged_out:
             stand.omnitron.http.post("/admin/tokens/expire").raise_for_status()
-        rule = {"method": point.call.method, "path": point.call.path, "times": self.times, "action": self.action}
+        stand.side(point.side).http.delete("/admin/requests").raise_for_status()
+        times = self.times or (A_FEW if point.is_patient else None)
+        rule = {"method": point.call.method, "path": point.call.path, "times": times, "action": self.action}
         stand.side(point.side).http.post("/admin/faults", json=rule).raise_for_status()
+
+    def relieve(self, stand: Stand, point: Point) -> None:
+        """It answers well again."""
+        stand.side(point.side).http.delete("/admin/faults").raise_for_status()
 
     def met(self, stand: Stand, point: Point) -> int:
         """How many calls were disturbed."""
-        return sum(int(rule["fired"]) for rule in stand.side(point.side).http.get("/admin/faults").json())
+        return sum(bool(call["fault"]) for call in stand.side(point.side).http.get("/admin/requests").json())
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ PARCEL_TOLD = Point("update_orders", "market", Which("POST", "/shipment$"), GETS
 FEED_SENT = Point("update_orders", "market", Which("POST", "/feeds/shipments$"), GETS_ORDER)
 FEED_ASKED = Point(
     "check_orders", "market", Which("GET", r"/feeds/\d+$"), ("market", Which("POST", "/feeds/shipments$")),
-    run_of="update_orders",
+    run_of="update_orders", is_patient=True,
 )  # fmt: skip
 BATCH_SWEPT = Point("check_orders", "omnitron", Which("PATCH", BATCH), ("market", Which("GET", r"/feeds/\d+$")))
 CANCELLED = Point("fetch_and_create_cancel", "omnitron", Which("POST", r"/orders/\d+/cancel/$"), ITEMS_READ)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sandbox.run import plan
 from sandbox.run.flow_run import Call, FlowRun
@@ -15,7 +15,7 @@ from tests.sweeps import state
 from tests.sweeps.scheduler import kinds
 from tests.sweeps.scheduler.comparing import state_of
 from tests.sweeps.scheduler.deployment import Deployment, kill_task
-from tests.sweeps.scheduler.kinds import KINDS, PLAIN, Killed, Point
+from tests.sweeps.scheduler.kinds import KINDS, PLAIN, Killed, Point, Spoilt
 from tests.sweeps.scheduler.stand import Stand
 
 SYNC, FEED = {"is_sync": True}, {"is_sync": False}
@@ -43,6 +43,7 @@ class Sweep(Story):
     cases: dict[str, int] = field(default_factory=dict)
     differences: dict[str, list[str]] = field(default_factory=dict)
     _point: Point | None = None
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _killed: set[str] = field(default_factory=set)
     _known: dict[str, set[str]] = field(default_factory=dict)
 
@@ -119,8 +120,16 @@ class Sweep(Story):
 
     def _work(self, waiting: Waiting) -> None:
         super()._work(waiting)
+        failed = self.deployment.api.failed_since(self._since) if self._point else set()
         for stand in self.deployment.stands:
             self._kill(stand)
+            self._relieve(stand, failed)
+
+    def _relieve(self, stand: Stand, failed: Waiting) -> None:
+        """As soon as a task has failed of it: then Airflow's own retry meets a server that works again."""
+        kind, point = KINDS.get(stand.name), self._point
+        if isinstance(kind, Spoilt) and point and f"{point.dag}__{stand.name}" in failed:
+            kind.relieve(stand, point)
 
     def _kill(self, stand: Stand) -> None:
         """As soon as its call is in the air."""
@@ -134,6 +143,7 @@ class Sweep(Story):
 
     def _arm(self) -> None:
         self._killed.clear()
+        self._since = datetime.now(UTC)
         for stand in self.deployment.stands:
             stand.omnitron.gate.calls = stand.market.gate.calls = 0
             if (kind := KINDS.get(stand.name)) and self._point:
