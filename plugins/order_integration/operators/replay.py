@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.errors import Reason
 from order_integration.flows import INBOUND
-from order_integration.operators.base import FlowOperator, now, run_key, staging
+from order_integration.operators.base import FlowOperator, RedRun, now, run_key, staging
 from order_integration.staging import Folder, Places
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class ReportReplay(FlowOperator):
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, int]:
         """Returns counts by fate.
 
-        Raises AirflowFailException where some were not tried at all: they stay parked.
+        Raises RedRun where some were not tried at all: they stay parked.
         """
         from order_integration.flows.replaying import Fate, became  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ class ReportReplay(FlowOperator):
         if late := counts[Fate.NOT_TRIED]:
             context["ti"].xcom_push(key="return_value", value=dict(counts))
             sentence = f"{late} records were not tried: see the run of {flow}__{channel.name} that task run triggered"
-            raise AirflowFailException(f"{sentence}. They stay parked, and its next run begins with them")
+            raise RedRun(f"{sentence}. They stay parked, and its next run begins with them")
         return dict(counts)
 
 
