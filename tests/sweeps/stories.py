@@ -73,7 +73,8 @@ def clears(name: str) -> bool:
 
 def decide(world: World) -> None:
     """The channel works its feeds off; its clerk refuses the largest order, however often it comes."""
-    world.clerks[False].refuse_next(world.sold()[-1].key)
+    for order in world.sold()[-1:]:
+        world.clerks[False].refuse_next(order.key)
     world.clerks[False].work(awaited=True)
 
 
