@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from order_integration.errors import Reason
 from order_integration.flows.outcomes import Balance
 from order_integration.flows.replaying import What, park, selected
 from order_integration.flows.windows import scheduled
@@ -43,8 +44,10 @@ SHARE = 0.05  # of all calls fail, at either side
 AT_ONCE = 2  # runs of a DAG, and of a backfill
 MISSED = 1 / 3
 LONGEST_OUTAGE = 24  # windows
-# Four windows after the last: nobody modifies anything any more, then the new states are known.
-CLOSING = ({"moved": 0}, {}, {"strange": 0}, {})
+# After the last window some more: nobody modifies anything any more, then the new states are known. What failed even in
+# the last of them is parked, so that there has to be another one.
+CALMER = ({"moved": 0}, {}, {"strange": 0}, {})
+CLOSING_AT_MOST = 12
 PAGE_SIZE = 3  # so that a window has pages, between which things move
 HOSTILE = Settings(seed=SEED, faults=SHARE, slow_seconds=SLOW)
 # What is done late would be done after the next windows: here 15 minutes pass in the blink of an eye.
@@ -100,6 +103,11 @@ class Week:
         for one in self.outbound:
             if left := await one.drained():
                 self.open_ends.append(f"{one.flow}: {left} are still due after so many runs")
+
+    def is_settled(self) -> bool:
+        """Whether all that still waits waits for its order."""
+        waiting = [row["reason"] for flow in self.flows.values() for row in flow.parked.open_keys().values()]
+        return set(waiting) <= {Reason.ORDER_UNKNOWN.value}
 
     async def _tell(self, one: Outbound) -> None:
         await one.run()
@@ -167,8 +175,11 @@ async def _told(servers: Servers, flows: Mapping[str, Deployment], end: datetime
         office = BackOffice.opened(servers.omnitron, servers.omnitron_database, CHANNEL)
         week = Week(flows, outbound, life, office, outages(windows))
         await week.go(0, windows)
-        for number, calmer in enumerate(CLOSING, start=windows):
-            (await market.put("/admin/hostile", json=calmer)).raise_for_status()
+        for number in range(windows, windows + CLOSING_AT_MOST):
+            if number >= windows + len(CALMER) and week.is_settled():
+                break
+            for calmer in CALMER[number - windows : number - windows + 1]:
+                (await market.put("/admin/hostile", json=calmer)).raise_for_status()
             _replay(flows)
             await week.go(number, number + 1)
             await week.close()
