@@ -139,6 +139,17 @@ def test_an_expired_token_costs_one_log_in_for_all(back_office: BackOffice, url:
     assert logins(back_office) == [200, 200]
 
 
+@pytest.mark.defect("L2")
+def test_twenty_processes_whose_token_expired_log_in_once(
+    back_office: BackOffice, url: str, state: Path, processes: Processes
+) -> None:
+    who(url, state)
+    back_office.post("/admin/tokens/expire")
+
+    assert processes() == [USER] * 20
+    assert logins(back_office) == [200, 200]
+
+
 def test_many_calls_of_one_session_share_one_new_log_in(back_office: BackOffice, url: str, state: Path) -> None:
     async def story() -> list[Any]:
         async with HttpSession(url, SharedToken(url, USER, PASSWORD, state), Limits(tries=1)) as http:

@@ -37,8 +37,11 @@ class Other:
         self._pipe, theirs = Pipe()
         self._pid = os.fork()
         if not self._pid:
-            self._pipe.close()
-            _work(world, theirs)
+            try:
+                self._pipe.close()
+                _work(world, theirs)
+            finally:
+                os._exit(0)  # whatever happens: nothing of the process before is done twice
         theirs.close()
 
     def begin(self, flow: str, conf: dict[str, Any], mutation: str = "") -> str:
@@ -82,7 +85,7 @@ def _work(world: World, pipe: Connection) -> None:
         try:
             flow, conf, mutation = pipe.recv()
         except (EOFError, OSError):
-            os._exit(0)
+            return
         with engine.broken(mutation):
             pipe.send(_done(world, pipe, flow, conf))
 
