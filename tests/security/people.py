@@ -93,6 +93,8 @@ def good_and_bad() -> list[dict[str, Any]]:
         bought("13", items=[item("13", extra_field={"said": PERSON["extra field"]}, tax_rate=broken)]),
         bought("14", customer=buyer("14", first_name=PERSON["name"] + "\ud83d")),
         bought("15", delivery_range={PERSON["surname"]: broken}),
+        bought("18", billing_address=home("18", city="Nowhere")),
+        bought("19", items=[item("19", product="none")]),
         {**bought("16"), "dto": {"order": f"{PERSON['name']} {PERSON['surname']}"}},
         {**bought("17"), "dto": [PERSON["name"]]},
     ]

@@ -4,17 +4,21 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 
+from order_integration.quarantine.__main__ import main as quarantine
 from tests.conftest import BackOffice
 from tests.dags.conftest import HOME
 from tests.dags.runs import Run
 from tests.flows.outbound_steps import change
 from tests.security.conftest import Deployment
 from tests.security.people import ECHO, PAGE, PERSON, SECRETS, bought, good_and_bad
+from tests.security.scanner import Scanner
 from tests.security.shelf import CancelShelf, NewsShelf, Shelf, Stumbling, TalkativeError
 from tests.shelf import cancel, news, request
 
@@ -80,6 +84,40 @@ def test_nobody_is_found_anywhere_after_a_story_of_all_flows(deployment: Deploym
     secrets = {**SECRETS, "token": deployment.token()}
     assert deployment.findings(secrets) == [finding for finding in deployment.findings(secrets) if "state/" in finding]
     assert deployment.secrets_in_staging(secrets) == []
+
+
+def test_nobody_is_shown_by_the_command_line(deployment: Deployment) -> None:
+    fill_the_shelf()
+    for flow in FLOWS[:4]:
+        deployment.run(flow)
+    waiting = [path for path in deployment.staging.rglob("*.json") if path.parts[-4] in {"quarantine", "parked"}]
+    scanner, shown = Scanner({**PERSON, **SECRETS}), 0
+
+    for arguments in (["list", "--parked"], ["counts"], *(["show", path.stem] for path in waiting)):
+        for form in ([], ["--json"]):
+            with redirect_stdout(StringIO()) as out, redirect_stderr(out):
+                assert quarantine([*arguments, *form]) == 0, arguments
+            assert list(map(str, scanner.content(" ".join(arguments), out.getvalue()))) == []
+            shown += len(out.getvalue())
+
+    assert len(waiting) > 15
+    assert shown > 10_000
+
+
+@pytest.mark.by_hand
+def test_nobody_is_found_in_what_reconciliation_and_replay_say(deployment: Deployment) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    Shelf.orders[:] = [{**row, "changed": yesterday} for row in good_and_bad()]
+    deployment.window = {
+        "window_start": (datetime.now(UTC) - timedelta(days=2)).isoformat(),
+        "window_end": datetime.now(UTC).isoformat(),
+    }
+
+    runs = [deployment.run(flow) for flow in ("reconcile_orders", "fetch_orders", "reconcile_orders")]
+
+    assert all(run.state in {"success", "failed"} for run in runs)
+    assert list((deployment.staging / "reports").rglob("*.ndjson"))
+    assert deployment.findings() == []
 
 
 # What Omnitron answers ------------------------------------------------------------------------------------------------

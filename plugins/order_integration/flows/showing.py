@@ -32,7 +32,7 @@ DTOS: tuple[type[BaseModel], ...] = (
     ChannelUpdateOrderItemDto,
 )
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")  # of lineId, line_id, changedAtMs
-FIELD = re.compile(r"[A-Za-z_][\w-]{0,63}")  # else the name may itself be a value
+FIELD = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)  # else the name may itself be a value
 # In or below a field with one of these words in its name, everything is about a person, or may be.
 PERSONAL = frozenset((
     "account", "address", "adres", "attribute", "billing", "birth", "buyer", "card", "comment", "contact", "coupon",
