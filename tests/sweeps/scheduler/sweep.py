@@ -1,5 +1,6 @@
 """One story for all channels at once: each is disturbed in its own way, at one call of each flow."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from tests.sweeps.scheduler.kinds import KINDS, PLAIN, Killed, Point, Spoilt
 from tests.sweeps.scheduler.stand import Stand
 
 SYNC, FEED = {"is_sync": True}, {"is_sync": False}
+ALL_WAIT_SECONDS = 300.0
 NEXT_RUNS = 2  # that may be needed until all is told
 LATE = timedelta(hours=1)  # of orders: they arrive while the scheduler dies
 POINTS = {
@@ -217,13 +219,15 @@ class _SchedulerAndTriggerer(_Deaths):
     work: Meanwhile  # what the channels do
     scheduler: bool = False
     triggerer: bool = False
+    patience: float = field(default_factory=lambda: time.monotonic() + ALL_WAIT_SECONDS)
 
     def __call__(self, waiting: Waiting) -> None:
         """Feeds are decided after both."""
         if not self.scheduler and "send" in {row["task_id"] for row in self.deployment.api.running()}:
             self.deployment.kill("scheduler", whole=False)
             self.scheduler = True
-        if not self.triggerer and len(waiting) == self.channels:
+        some = waiting and time.monotonic() > self.patience  # a run may have ended before
+        if not self.triggerer and (len(waiting) == self.channels or some):
             self.deployment.kill("triggerer")
             self.triggerer = True
         if self.triggerer:
