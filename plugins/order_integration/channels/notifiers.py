@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 # A notifier takes these from an Airflow connection; the channel file is no place for them.
 SECRETS = frozenset({"password", "passwd", "token", "secret", "api_key", "integration_key", "webhook_token"})
@@ -25,3 +25,11 @@ class NotifierConfig(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """What its class is called with."""
         return dict(self.model_extra or {})
+
+
+def readable(value: object) -> tuple[NotifierConfig, ...]:
+    """Who is to hear of a channel whose entry is wrong elsewhere; nobody where this is what is wrong."""
+    try:
+        return TypeAdapter(tuple[NotifierConfig, ...]).validate_python(value)
+    except ValidationError:
+        return ()

@@ -23,12 +23,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
-from order_integration.channels.notifiers import NotifierConfig
+from order_integration.channels.notifiers import NotifierConfig, readable
 from order_integration.errors import ConfigurationError
 
 if TYPE_CHECKING:  # a DAG file is parsed in every task: it shall not pay for an HTTP client
@@ -261,15 +260,7 @@ def _channel(name: str, entry: object) -> ChannelConfig | BrokenChannel:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors(include_input=False)
         )
-        return BrokenChannel(_safe(name), f"channel {name}: {wrong}", _alarms_of(entry))
-
-
-def _alarms_of(entry: dict[str, Any]) -> tuple[NotifierConfig, ...]:
-    """Who is to hear of a broken channel, if that much can be read."""
-    try:
-        return TypeAdapter(tuple[NotifierConfig, ...]).validate_python(entry.get("alarms", ()))
-    except ValidationError:
-        return ()
+        return BrokenChannel(_safe(name), f"channel {name}: {wrong}", readable(entry.get("alarms", ())))
 
 
 def _safe(name: str) -> str:
