@@ -150,7 +150,7 @@ class Shop:
     [(pages_by_id, "updated_at"), (pages_by_id, "created_at"), (pages_by_creation, "created_at")],
 )
 @settings(max_examples=25)
-@given(changes=PLACES, page_size=st.integers(2, 4))
+@given(changes=PLACES, page_size=st.integers(1, 3))
 def test_what_changes_in_medusa_while_pages_are_read_is_missed_by_nobody(
     pages, field: str, changes: Changes, page_size: int
 ) -> None:

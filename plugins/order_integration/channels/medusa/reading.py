@@ -13,6 +13,7 @@ from order_integration.transport import HttpSession
 Query = dict[str, str | int | list[str]]
 
 NOT_FOUND = 404
+FEWEST_OF_A_PAGE = 2  # where the last row of the page before is read again
 MOST_OF_ONE_ORDER = 1000  # returns: Medusa has no maximum page, and no order has so many
 
 
@@ -69,7 +70,7 @@ async def pages_by_id(http: HttpSession, kind: str, query: Query) -> AsyncIterat
 async def pages_by_creation(http: HttpSession, kind: str, query: Query) -> AsyncIterator[list[Record]]:
     """The same by the time of creation, for lists that take no `id[$gt]`; the last row of a page is read again."""
     seen: set[str] = set()
-    since: Query = {}
+    since: Query = {"limit": max(int(str(query["limit"])), FEWEST_OF_A_PAGE)}
     while True:
         answer = await http.get(f"admin/{kind}", {**query, "order": "created_at", **since})
         page = rows(answer, kind)
@@ -80,7 +81,7 @@ async def pages_by_creation(http: HttpSession, kind: str, query: Query) -> Async
         if not new:
             raise ContractError(f"Medusa repeats a page of {kind}", **since)
         seen |= {str(row["id"]) for row in new}
-        since = {"created_at[$gte]": str(page[-1]["created_at"])}
+        since["created_at[$gte]"] = str(page[-1]["created_at"])
 
 
 async def one(http: HttpSession, kind: str, key: str, query: Query) -> Record | None:
