@@ -37,7 +37,7 @@ class Settings:
     seed: int = 1
     late: float = 0.2
     lag_ms: int = 120_000  # what the marketplace promises
-    late_ms: int = 600_000  # what it does to a quarter of the late ones: less than a window and its overlap
+    late_ms: int = 600_000  # what it does to a quarter of the late ones: no more than a reader's windows overlap
     twice: float = 0.1
     strange: float = 0.1
     moved: float = 0.3
