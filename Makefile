@@ -32,6 +32,8 @@ hostile: env  ## a simulated week at a hostile marketplace, and 10,000 orders ov
 	@$(BIN)/python -m tests.hostile $(ARGS)
 faults: env  ## each call of each flow fails, is killed, is raced, in every way (ARGS='--flows fetch_orders --only kills')
 	@$(BIN)/python -m tests.sweeps $(ARGS)
+canaries: env  ## nobody's data where it may not be: whatever servers answer, connectors raise, and signals end
+	$(BIN)/pytest -n 0 tests/security $(ARGS)
 conformance: env  ## every connector by the suite that judges them, Medusa's on a real server
 	$(BIN)/pytest -n 0 tests/conformance tests/channels/test_marketplace_conformance.py $(ARGS)
 # The client that Omnitron's makers publish, in an environment of its own: it shall find our stand-in as the real one is.
