@@ -151,7 +151,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "half an answer": (lambda office: office.fault("POST", CREATE, "truncate", times=ALWAYS), "success"),
     "half a look-up": (lambda office: office.fault("GET", CUSTOMERS, "truncate", times=ALWAYS), "failed"),
     "links are refused": (answers("PATCH", "batch_requests", 400, FIELDS), "failed"),
-    "reports are refused": (answers("POST", "reports", 400, FIELDS), "success"),
+    "reports are refused": (answers("POST", "reports", 400, FIELDS), "failed"),
     "the channel's conf quotes": (answers("GET", r"/channels/1/$", 200, {"conf": ECHO}), "failed"),
 }
 IN_EACH_TEST_RUN = ("a refusal that quotes", "a gateway's page that quotes", "a success of another shape")
