@@ -88,8 +88,11 @@ def moved(world: World) -> None:
 def asked_again(world: World) -> None:
     """Some requests are decided on, and one more comes."""
     decided(world)
-    order = next(one for one in world.sold() if len(one.units) == 1)
-    world.shop.ask_for_cancel(order.key, order.units[0].line)
+    sold = world.sold()
+    returned = next(one for one in sold[2:] if len(one.longest_line()) > 1)
+    kept = next(one for one in sold if one.key != returned.key)
+    order = next(one for one in reversed(sold) if one.key not in {returned.key, kept.key})
+    world.shop.ask_for_cancel(order.key, order.longest_line()[0].line)
 
 
 def forgotten_parcel(world: World) -> None:
@@ -178,13 +181,19 @@ def run(case: Case) -> list[str]:
     racing = Racing(world, pair, race, case.mutation)
     found = racing.run()
     world.quiet()
-    if not racing.met:
-        return ["nobody stood still"]
+    if not racing.met:  # in another situation than the story's own, not all of its calls are made
+        return found + ["nobody stood still"] * (pair.before is STORIES[pair.story].before)
     log_ins = len(world.office.calls("POST", "/auth/login/"))
     if race.log_in and log_ins > ENOUGH_LOG_INS:
         found.append(f"{log_ins} log-ins")
-    state = state_of(world)
+    state = _linked(state_of(world))
     return found + min((differences(one, state) for one in _in_series(pair.name)), key=len)
+
+
+def _linked(state: dict[str, Any]) -> dict[str, Any]:
+    """A link that was written beside an open job has no status, and is a link like the others."""
+    links = [{**row, "status": row["status"] or "success"} for row in state["all links"]]
+    return {**state, "links": [], "all links": links}
 
 
 class Racing:
@@ -253,7 +262,7 @@ def _in_series(name: str) -> tuple[dict[str, Any], ...]:
             flow, conf = (story.flow, story.conf) if mine else (pair.flow, pair.conf)
             assert not (wrong := _ran(flow, conf(), feeds if mine else None)), wrong
         world.quiet()
-        ends.append(state_of(world))
+        ends.append(_linked(state_of(world)))
     return tuple(ends)
 
 
