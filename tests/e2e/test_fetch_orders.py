@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import OVER, Deployment, day, until
+from tests.security.scanner import Scanner
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -74,3 +75,19 @@ def test_a_push_that_is_killed_half_way_is_finished_by_its_retry(deployment: Dep
     assert api.xcom(dag_id, run_id, "settle")["created"] == len(wanted.orders)
     assert deployment.differences(wanted) == []
     assert deployment.batches() <= {"done", "fail"}
+
+
+def test_nobody_is_found_in_what_airflow_s_processes_keep(deployment: Deployment) -> None:
+    """By what all generated people have in common: where their mail goes, and where they buy from."""
+    people = {"e-mail": "@example.com", "another": "@example.org", "a third": "@example.net", "IP": "203.0.113."}
+    scanner, state = Scanner(people), deployment.stack.state
+    logs = [path for path in deployment.home.rglob("*.log") if path.stat().st_size]
+    databases = [path for path in deployment.home.rglob("airflow.db") if path.is_file()]
+    assert any("task_id=push" in str(path) for path in logs)
+    assert len(databases) == 1
+    assert Scanner({"e-mail": "@example.com"}).folder(state.staging / "runs") != []  # they were there
+
+    found = [finding for path in logs for finding in scanner.content(path.name, path.read_bytes())]
+    found += scanner.database(databases[0]) + scanner.folder(state.staging, but=("runs", "quarantine", "parked"))
+
+    assert list(map(str, found)) == []
