@@ -6,6 +6,7 @@ Exit 1 where something does not end as it should, or where a product that was br
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections import Counter, defaultdict
@@ -24,6 +25,7 @@ def main() -> int:
         return 0 if scheduler.report() else 1
     stories = [story.name for story in STORIES.values() if not said.flows or story.flow in said.flows]
     began, whole = time.monotonic(), True
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was made for this goes, too
     with engine.pool(said.jobs) as executor:
         records = engine.recorded(executor, stories)
         if said.only != MUTATIONS:

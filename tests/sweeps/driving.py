@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -55,10 +56,15 @@ class Driven(runs.Run):
     def is_green(self) -> bool:
         return self.state == "success"
 
+    def said(self, task: str) -> dict[str, Any]:
+        """What a task returned; nothing where it did not come to its end."""
+        values = [value for name, value in self.xcoms() if name == f"{task}[-1] return_value"]
+        return dict(json.loads(values[0]) if isinstance(values[0], str) else values[0]) if values else {}
+
     @property
     def has_table(self) -> bool:
         """Whether settle came to its end."""
-        return any(name == "settle[-1] return_value" for name, _ in self.xcoms())
+        return bool(self.said("settle"))
 
     def red(self) -> list[str]:
         """Tasks that failed by themselves, in the order in which they run."""

@@ -4,14 +4,12 @@ A sweep is a module of this folder with `cases(recorded) -> list[Case]`, called 
 list[str]`, called in a worker process: the differences from how it should end. It runs by being there.
 """
 
-import ctypes
 import os
 import pickle
 import random
 import re
 import shutil
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -26,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.sweeps import home as airflow
-from tests.sweeps.wire import WIRE, Call
+from tests.sweeps.wire import WIRE, Call, end_with_parent
 
 SWEEPS = ("faults", "kills", "races", "windows")
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 SAMPLE = {"faults": 3, "kills": 2}  # cases of each story
 MEMORY = Path("/dev/shm")
 _STATES: dict[str, Any] = {}  # how a story ends, in a worker
@@ -87,7 +84,11 @@ def pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         for number in range(jobs):
             numbers.put(number)
         with ProcessPoolExecutor(jobs, context, _enter, (shared, numbers)) as executor:
-            yield executor
+            try:
+                yield executor
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         shutil.rmtree(shared, ignore_errors=True)
 
@@ -117,18 +118,13 @@ def wanted(story: str) -> dict[str, Any]:
 def _enter(shared: Path, numbers: Any) -> None:
     from tests.sweeps import world  # noqa: PLC0415
 
-    _end_with_parent()
+    end_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     number = numbers.get()
     log = os.open(shared / f"log-{number}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     world.enter(shared, number)
-
-
-def _end_with_parent() -> None:
-    """However the process that began all this ends; elsewhere than on Linux its workers would wait for ever."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _record(name: str) -> Recorded:

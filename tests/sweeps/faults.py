@@ -13,7 +13,7 @@ from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
 from tests.sweeps.home import configure
 from tests.sweeps.state import differences, state_of
-from tests.sweeps.stories import STORIES, clears
+from tests.sweeps.stories import STORIES, clears, red
 from tests.sweeps.wire import CHANNEL, TRIGGER, WIRE, Call
 from tests.sweeps.world import World, here
 
@@ -85,12 +85,12 @@ def run(case: Case) -> list[str]:
     spoilt = Spoilt(world, case.data)
     spoilt.begin()
     try:
-        story.tell(world, clears=clears(case.name))
+        told = story.tell(world, clears=clears(case.name))
     finally:
         spoilt.end()
     if not spoilt.fired and not case.data.call.nth:  # how many of a kind there are may be chance
         return ["the fault met no call"]
-    return differences(wanted(case.story), state_of(world))
+    return red(told) + differences(wanted(case.story), state_of(world))
 
 
 class Spoilt:

@@ -17,8 +17,8 @@ from typing import Any
 from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
 from tests.sweeps.state import differences, state_of
-from tests.sweeps.stories import STORIES, clears
-from tests.sweeps.wire import TRIGGER, WIRE, Call, die
+from tests.sweeps.stories import STORIES, clears, red
+from tests.sweeps.wire import TRIGGER, WIRE, Call, die, end_with_parent
 from tests.sweeps.world import here
 
 BEFORE, AFTER = "before", "after"
@@ -63,13 +63,13 @@ def run(case: Case) -> list[str]:
     killing = Killing(case.data)
     kept, Driven.try_task = Driven.try_task, staticmethod(killing.try_task)
     try:
-        story.tell(world, clears=clears(case.name))
+        told = story.tell(world, clears=clears(case.name))
     finally:
         Driven.try_task = staticmethod(kept)
         world.quiet()
     if not killing.killed and not case.data.call.nth:  # how many of a kind there are may be chance
         return ["nobody was killed"]
-    return differences(wanted(case.story), state_of(world))
+    return red(told) + differences(wanted(case.story), state_of(world))
 
 
 class Killing:
@@ -111,6 +111,7 @@ class Killing:
         status = 1
         with os.fdopen(target, "wb") as told:
             try:
+                end_with_parent()
                 signal.alarm(LONGEST_TRY)
                 _take_nothing_over()
                 setattr(WIRE, self.kill.when, self._die)

@@ -18,6 +18,7 @@ from sandbox.omnitron import create_app as create_omnitron
 from sandbox.run.world import MARKETPLACE_REASONS, REASONS
 from sandbox.snapshots import keep, put_back
 from tests.conftest import PASSWORD, USER
+from tests.sweeps.wire import end_with_parent
 
 PLAN = Plan(seed=1923)
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -72,6 +73,7 @@ class Servers:
 
 def _serve(home: Path, pipe: Connection, theirs: Connection) -> None:
     """Until nobody holds the pipe's other end any more."""
+    end_with_parent()
     theirs.close()
     with _both(home) as (urls, databases, look_again):
         pipe.send(urls)

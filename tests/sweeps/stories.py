@@ -49,13 +49,14 @@ class Story:
         return told
 
     def _is_owing(self, run: Driven) -> bool:
-        """Single failures turn no run red that tells a channel: they are offered again."""
-        table = run.table() if run.has_table else {}
-        return bool("due" in table and table["failed"] + table["waiting"] + table["left_out"] > self.refused)
+        """What single failures leave turns no run red that tells a channel, or asks it: the next one looks again."""
+        table, swept = run.said("settle"), run.said("sweep")
+        owing = table["failed"] + table["waiting"] + table["left_out"] if "due" in table else 0
+        return bool(owing > self.refused or swept.get("running"))
 
     def _mended(self, world: World, run: Driven, waiting: Any, *, clears: bool) -> Driven:
         """What is parked, or still due, is the next run's; what never came so far is cleared, or read again."""
-        if run.has_table:
+        if run.has_table or run.is_green:
             decide(world)
             drive(CHECK, {})
             return drive(self.flow, self.again(), waiting)
@@ -64,6 +65,11 @@ class Story:
         decide(world)
         drive(CHECK, {})
         return drive(self.flow, self.conf(), waiting)
+
+
+def red(told: list[Driven]) -> list[str]:
+    """As a difference, where nothing that a person does helps."""
+    return [] if told[-1].is_green else [f"the last of {len(told)} runs is red: {told[-1].states()}"]
 
 
 def clears(name: str) -> bool:

@@ -4,9 +4,11 @@ A call is known as (side, method, path as a pattern), and by how many of its kin
 """
 
 import copy
+import ctypes
 import os
 import re
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from order_integration.transport import HttpSession
 LONGEST_PAUSE = 0.02  # seconds between two tries of a call; the waits themselves are tested with the transport
 NOBODY = "http://127.0.0.1:9/"  # the discard port, which nobody listens on
 OMNITRON, CHANNEL = "omnitron", "channel"
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 TRIGGER = "trigger"  # as a task's name
 
 
@@ -105,3 +108,9 @@ def tap() -> None:
 def die() -> None:
     """As `kill -9` does: nothing is cleaned up."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_with_parent() -> None:
+    """However that ends. Elsewhere than on Linux, what was forked would wait for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
