@@ -142,14 +142,18 @@ def requests_repeated_blindly() -> Iterator[Any]:
 @contextmanager
 def cancels_repeated_blindly() -> Iterator[Any]:
     """A cancel whose answer was lost is sent again, without a look at the items."""
-    from order_integration.errors import UnknownOutcomeError
+    from order_integration.errors import RefusedError, UnknownOutcomeError
     from order_integration.omnitron.cancels import Cancelled, Cancels
+    from order_integration.omnitron.customers import refused
 
     async def cancel(self: Cancels, order: int, reasons: Mapping[int, int], flags: Any) -> Cancelled:
         try:
             answer = await self._post(order, reasons, flags)
         except UnknownOutcomeError:
-            answer = await self._post(order, reasons, flags)
+            try:
+                answer = await self._post(order, reasons, flags)
+            except RefusedError as error:
+                raise refused(error, "order") from error
         return Cancelled(await self._carried_out(order, reasons, answer), by_us=True)
 
     with patch.object(Cancels, "cancel", cancel) as changed:
@@ -226,11 +230,11 @@ FEED = "update_orders (feed)"
 REQUESTS = "fetch_and_create_cancellation_requests"
 MUTATIONS = (
     Mutation("batches_not_registered", "kills", "fetch_orders", r"killed after settle: .*PATCH .*batch_requests"),
-    Mutation("batches_not_ended", "faults", "fetch_orders", r"500 a try long at settle: .*PATCH .*\[1\]"),
+    Mutation("batches_not_ended", "faults", "fetch_orders", r"a try long at settle: .*PATCH .*batch_requests"),
     Mutation("created_orders_not_looked_for", "faults", "fetch_orders", r"cut after once at push: .*create_orders"),
     Mutation("known_orders_not_looked_for", "windows", "fetch_orders", "each twice"),
     Mutation("no_overlap", "windows", "fetch_and_create_cancel", "comes late"),
-    Mutation("submissions_never_found", "kills", FEED, r"after send: channel POST"),
+    Mutation("submissions_never_found", "kills", FEED, r"for good after send: channel POST"),
     Mutation("owed_links_forgotten", "kills", "fetch_orders", r"for good .*settle: .*(POST .*/batch|PATCH)"),
     Mutation("parked_records_forgotten", "faults", "fetch_orders", r"in all tries at push: .*POST"),
     Mutation(

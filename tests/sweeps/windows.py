@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count, pairwise
 from typing import Any
+from unittest.mock import patch
 
 from tests.dags import runs
 from tests.sweeps.driving import Driven
@@ -20,7 +21,7 @@ from tests.sweeps.stories import ASK, CANCEL, FETCH, ITEMS, arrive, asked, cance
 from tests.sweeps.world import World, here, window
 
 OVERLAP = timedelta(minutes=10)
-SOON = timedelta(seconds=1)  # until the window ends that is read before anything happens in it
+SOON = timedelta(minutes=5)  # until the window ends that is read before anything happens in it: within the overlap
 TICKS = count(1)  # no two runs of a DAG have one logical date
 BORDERS = (BETWEEN, *(BEGIN + timedelta(hours=hour) for hour in (4.5, 12, 23)), END)
 SLOTS = tuple(pairwise(BORDERS))
@@ -65,7 +66,8 @@ def run(case: Case) -> list[str]:
         configure(world.own, **own)
         red = [said for number in ORDERS[how.how] for said in scheduled(FETCH, *SLOTS[number])]
         world.quiet()
-        return red + differences(_at_once(), state_of(world))
+        state = state_of(world)
+        return red + differences(_at_once(), state)
     arrive(world)
     configure(world.own, **own)
     border = datetime.now(UTC) + SOON
@@ -89,10 +91,11 @@ def _happens(world: World, flow: str) -> None:
 
 
 def scheduled(flow: str, start: datetime, end: datetime) -> list[str]:
-    """A run of a data interval; why it is red."""
+    """A run of a data interval, when that is over; why it is red."""
     own = start + timedelta(microseconds=next(TICKS))
     made = runs.create(DAGS[flow], "scheduled", logical_date=own, window=(start, end))
-    run = Driven(made.dag, made.run_id).to_the_end()
+    with patch("order_integration.operators.inbound.now", lambda: end):
+        run = Driven(made.dag, made.run_id).to_the_end()
     return [] if run.is_green else [f"the run is {run.state}: {run.states()}"]
 
 
