@@ -47,7 +47,7 @@ def test_a_template_in_a_param_is_a_text(deployment: Deployment, name: str) -> N
 
 @pytest.mark.by_hand
 def test_a_template_in_a_record_is_a_text(deployment: Deployment, staging: Path) -> None:
-    Shelf.orders[:] = [order(TEMPLATE, notes=TEMPLATE), order("2", remote_id="", notes=TEMPLATE)]
+    Shelf.orders[:] = [order(TEMPLATE, buyer="ayse", notes=TEMPLATE), order("2", remote_id="", notes=TEMPLATE)]
 
     deployment.run("fetch_orders")
 
