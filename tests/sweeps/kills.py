@@ -7,9 +7,11 @@ was the last one, the next run.
 
 import os
 import pickle
+import select
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -18,11 +20,11 @@ from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
 from tests.sweeps.state import differences, state_of
 from tests.sweeps.stories import STORIES, clears, red
-from tests.sweeps.wire import TRIGGER, WIRE, Call, die, end_with_parent
+from tests.sweeps.wire import CHANNEL, TRIGGER, WIRE, Call, die, end_with_parent
 from tests.sweeps.world import here
 
 BEFORE, AFTER = "before", "after"
-LONGEST_TRY = 60  # seconds
+LONGEST_TRY = 120.0  # seconds
 _KEPT: list[Any] = []  # of the process that was forked; ended with it, not by it
 
 
@@ -51,7 +53,8 @@ def kills(calls: Sequence[Call]) -> Iterator[Kill]:
             continue  # it holds nothing, and is begun anew
         if call.is_write:
             yield from (Kill(when, call, for_good=False) for when in (BEFORE, AFTER))
-            yield Kill(next(moments), call, for_good=True)
+            whens = (BEFORE, AFTER) if call.side == CHANNEL else (next(moments),)
+            yield from (Kill(when, call, for_good=True) for when in whens)
         else:
             yield Kill(next(moments), call, for_good=next(lasts))
 
@@ -95,6 +98,10 @@ class Killing:
             self._child(target, dag, ti, while_waiting)
         os.close(target)
         with os.fdopen(source, "rb") as told:
+            if not select.select([told], [], [], LONGEST_TRY)[0]:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise AssertionError("the forked task does not end")
             said = told.read()
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
@@ -112,7 +119,6 @@ class Killing:
         with os.fdopen(target, "wb") as told:
             try:
                 end_with_parent()
-                signal.alarm(LONGEST_TRY)
                 _take_nothing_over()
                 setattr(WIRE, self.kill.when, self._die)
                 self._try_task(dag, ti, while_waiting)
@@ -144,10 +150,12 @@ def _take_nothing_over() -> None:
     from airflow import settings
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
     from airflow.sdk.execution_time import supervisor
+    from asgiref.sync import SyncToAsync
 
     settings.engine.dispose(close=False)
     if settings.async_engine is not None:
         settings.async_engine.sync_engine.dispose(close=False)
+    SyncToAsync.single_thread_executor = ThreadPoolExecutor(1)  # triggers read connections in it
     known, fresh = supervisor.in_process_api_server(), InProcessExecutionAPI()
     _KEPT.append(known)
     fresh._app = known._app
