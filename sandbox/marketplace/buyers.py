@@ -51,7 +51,8 @@ def buyer(seed: int, number: int) -> Json:
 
 
 def mailbox(name: str) -> str:
-    return name.translate(ASCII).lower().replace(" ", "").replace("'", "")
+    """Letters alone: some names end in a dot, and two in a row are no address."""
+    return "".join(letter for letter in name.translate(ASCII).lower() if letter.isalpha())
 
 
 def phone(number: int) -> str:

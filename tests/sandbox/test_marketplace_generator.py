@@ -1,9 +1,11 @@
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from sandbox.marketplace import kinds
+from sandbox.marketplace.buyers import buyer
 from sandbox.marketplace.catalogue import CARRIERS, catalogue
 from sandbox.marketplace.generator import Plan, expected_of, orders_between
 from sandbox.marketplace.places import _townships
@@ -143,6 +145,12 @@ def test_nobody_is_written_to_or_called():
         email, phone = order.body["buyer"]["email"], order.body["buyer"]["phone"]
         assert email is None or email.rpartition("example.")[2] in {"com", "org", "net"}
         assert phone in {None, "555 12"} or phone[6] == "0"  # no Turkish subscriber's number begins with 0
+
+
+def test_every_buyer_has_an_address_that_a_mail_server_takes():
+    names = {buyer(1, number)["email"].partition("@")[0] for number in range(1, 20_001)}
+
+    assert [name for name in names if not re.fullmatch(r"[a-z]+\.[a-z]+\.[0-9]+", name)] == []
 
 
 def test_naive_times_are_refused():
