@@ -18,6 +18,7 @@ from tests.hostile.servers import REASONS
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
+DELIVERED = "550"
 NOBODYS = 0.85  # share from which on nothing happens to an order at the marketplace, so that the merchant ships it
 # Orders that are put aside, and yet go on at the marketplace: what flows 4 and 5 have to say of them waits.
 BAD_THAT_GO_ON = ("product_unknown", "city_unknown", "email_missing", "totals_mismatch")
@@ -119,8 +120,10 @@ class BackOffice:
                 self.shipped.add(order.key)
                 self.counts["parcels of the merchant"] += 1
         alone = {order.key for order in sold if len(order.units) == 1}
+        arrived = {unit.pk for order in sold for unit in order.units if unit.status == DELIVERED}
         for request in self.merchant.asked():
-            self._answer(request, is_alone=request.order in alone)
+            if request.kind == "cancel" or request.item in arrived:  # nobody takes back what has not arrived yet
+                self._answer(request, is_alone=request.order in alone)
 
     def _answer(self, request: Asked, *, is_alone: bool) -> None:
         """An order's only unit is not cancelled here: this OMS forgets the order's own status."""
