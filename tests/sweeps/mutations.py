@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Any
 from unittest.mock import patch
 
@@ -90,14 +91,15 @@ def no_overlap() -> Iterator[Any]:
 
 
 @contextmanager
-def submissions_never_found() -> Iterator[Any]:
-    """The channel is not asked for what it may have received."""
+def a_reference_a_try() -> Iterator[Any]:
+    """What the channel may have received is not found, and it can't tell that it has."""
     from order_integration.channels.marketplace.shipments import MarketplaceSendUpdatedOrders
 
-    async def nothing(*_: Any) -> None:
-        return None
+    async def submit(self: MarketplaceSendUpdatedOrders, reference: str, lines: list[Any]) -> str:
+        return str(await known(self, f"{reference}-{time_ns()}", lines))
 
-    with patch.object(MarketplaceSendUpdatedOrders, "find_submission", nothing) as changed:
+    known = MarketplaceSendUpdatedOrders._submit
+    with patch.object(MarketplaceSendUpdatedOrders, "_submit", submit) as changed:
         yield changed
 
 
@@ -234,7 +236,7 @@ MUTATIONS = (
     Mutation("created_orders_not_looked_for", "faults", "fetch_orders", r"cut after once at push: .*create_orders"),
     Mutation("known_orders_not_looked_for", "windows", "fetch_orders", "each twice"),
     Mutation("no_overlap", "windows", "fetch_and_create_cancel", "comes late"),
-    Mutation("submissions_never_found", "kills", FEED, r"for good after send: channel POST"),
+    Mutation("a_reference_a_try", "kills", FEED, r"killed after send: channel POST"),
     Mutation("owed_links_forgotten", "kills", "fetch_orders", r"for good .*settle: .*(POST .*/batch|PATCH)"),
     Mutation("parked_records_forgotten", "faults", "fetch_orders", r"in all tries at push: .*POST"),
     Mutation(

@@ -110,7 +110,7 @@ def waiting(blocked: Callable[[], None], feeds: Any = None) -> Callable[[Any], A
     """What becomes of a deferred task: somebody's lock is waited for; `feeds`: and the channel's job."""
 
     def woken(message: Any) -> Any:
-        if "TimeDelta" not in message.classpath:
+        if "temporal" not in message.classpath:  # of providers.standard: the time until a lock is asked for again
             return feeds(message)
         blocked()
         time.sleep(MOMENT)

@@ -23,7 +23,8 @@ from tests.sweeps.world import World, here, window
 OVERLAP = timedelta(minutes=10)
 SOON = timedelta(minutes=5)  # until the window ends that is read before anything happens in it: within the overlap
 TICKS = count(1)  # no two runs of a DAG have one logical date
-BORDERS = (BETWEEN, *(BEGIN + timedelta(hours=hour) for hour in (4.5, 12, 23)), END)
+COMES_BACK = timedelta(hours=22, minutes=47, seconds=30.25)  # a buyer, with another phone number
+BORDERS = (BETWEEN, *(BEGIN + after for after in (timedelta(hours=4.5), timedelta(hours=12), COMES_BACK)), END)
 SLOTS = tuple(pairwise(BORDERS))
 ORDERS: dict[str, Sequence[int]] = {
     "one after the other": (0, 1, 2, 3),
