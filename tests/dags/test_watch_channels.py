@@ -27,15 +27,15 @@ def watch(dag_bag: Any) -> Any:
 
 
 @pytest.fixture
-def unpaused(dag_bag: Any) -> Iterator[Callable[[bool], None]]:
+def unpaused(dag_bag: Any) -> Iterator[Callable[..., None]]:
     """The shelf's first flow is not paused, all others are; called, it changes that."""
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
     from sqlalchemy import update
 
-    def switch(is_paused: bool) -> None:
+    def switch(is_paused: bool, flow: str = FLOW) -> None:
         with create_session() as session:
-            session.execute(update(DagModel).where(DagModel.dag_id == f"{FLOW}__shelf").values(is_paused=is_paused))
+            session.execute(update(DagModel).where(DagModel.dag_id == f"{flow}__shelf").values(is_paused=is_paused))
 
     switch(False)
     yield switch
@@ -211,6 +211,26 @@ def test_no_order_for_longer_than_usual_is_told_once(
     [ring] = rings()
     assert (ring["flow"], ring["kind"]) == (FLOW, "quiet")
     assert ring["sentence"].startswith("no order since ")
+
+
+def test_windows_without_a_cancel_are_no_alarm(watch: Any, channel: Any, unpaused: Any, staging: Path) -> None:
+    rings = channel(quiet_after="6h", fresh_within="0s")
+    cancels = "fetch_and_create_cancel"
+    unpaused(False, cancels)
+    now = datetime.now().astimezone()
+    moments = {"until": now, "green_at": now, "orders_until": now - timedelta(days=1)}
+    for flow in (FLOW, cancels):
+        note = staging / f"fresh/shelf/{flow}.json"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({name: moment.isoformat() for name, moment in moments.items()}))
+        watched = {"resumed_at": (now - timedelta(days=2)).isoformat()}
+        note.with_name(f"{flow}.watched.json").write_text(json.dumps(watched))
+
+    found = ran(watch)
+    unpaused(True, cancels)
+
+    assert (found["quiet"], found["fine"]) == (1, 1)
+    assert [ring["flow"] for ring in rings()] == [FLOW]
 
 
 def test_a_missing_notifier_is_said_by_name_and_stops_neither_the_others_nor_an_alarm(

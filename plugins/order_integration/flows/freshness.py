@@ -8,13 +8,10 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 
 from order_integration.channels.registry import ChannelConfig
+from order_integration.flows import INBOUND
 
-WITH_ORDERS = "fetch_orders"
 WATCHED = (
-    WITH_ORDERS,
-    "fetch_and_create_cancel",
-    "fetch_and_update_order_items",
-    "fetch_and_create_cancellation_requests",
+    *INBOUND,
     "update_orders",
     "check_orders",
     "update_cancellation_requests",

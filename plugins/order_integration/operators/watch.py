@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
 from order_integration.errors import ConfigurationError
+from order_integration.flows import FETCH_ORDERS
 from order_integration.operators.alarms import Alarm, AlarmKind, notifier_of, tell_again, tell_now_and_again
 from order_integration.operators.base import RedRun, now, staging
 from order_integration.operators.flow_dag import dag_id
@@ -101,7 +102,8 @@ class Watch:
         if since := stale_since(self.channel, known, now(), self._patience(flow)):
             sentence = f"nothing was settled since {_said(since)}: are its runs red, waiting, or not started?"
             return AlarmKind.STALE, after | self._tell(flow, AlarmKind.STALE, before, since, sentence)
-        if since := quiet_since(self.channel, known):
+        # No cancel and no return for hours is how it should be.
+        if flow == FETCH_ORDERS and (since := quiet_since(self.channel, known)):
             sentence = f"no order since {_said(since)}, in all windows until {_said(known['until'])}"
             return AlarmKind.QUIET, after | self._tell(flow, AlarmKind.QUIET, before, since, sentence)
         return "fine", after
