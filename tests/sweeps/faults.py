@@ -12,8 +12,7 @@ from typing import Any
 from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
 from tests.sweeps.home import configure
-from tests.sweeps.state import differences, state_of
-from tests.sweeps.stories import STORIES, clears, red
+from tests.sweeps.stories import STORIES, clears, wrong
 from tests.sweeps.wire import CHANNEL, TRIGGER, WIRE, Call
 from tests.sweeps.world import World, here
 
@@ -90,7 +89,7 @@ def run(case: Case) -> list[str]:
         spoilt.end()
     if not spoilt.fired and not case.data.call.nth:  # how many of a kind there are may be chance
         return ["the fault met no call"]
-    return red(told) + differences(wanted(case.story), state_of(world))
+    return wrong(world, told, wanted(case.story), clears=clears(case.name))
 
 
 class Spoilt:

@@ -18,8 +18,7 @@ from typing import Any
 
 from tests.sweeps.driving import Driven
 from tests.sweeps.engine import Case, Recorded, wanted
-from tests.sweeps.state import differences, state_of
-from tests.sweeps.stories import STORIES, clears, red
+from tests.sweeps.stories import STORIES, clears, wrong
 from tests.sweeps.wire import CHANNEL, TRIGGER, WIRE, Call, die, end_with_parent
 from tests.sweeps.world import here
 
@@ -72,7 +71,7 @@ def run(case: Case) -> list[str]:
         world.quiet()
     if not killing.killed and not case.data.call.nth:  # how many of a kind there are may be chance
         return ["nobody was killed"]
-    return red(told) + differences(wanted(case.story), state_of(world))
+    return wrong(world, told, wanted(case.story), clears=clears(case.name))
 
 
 class Killing:

@@ -10,12 +10,14 @@ from tests.conftest import PASSWORD, USER
 from tests.sweeps.driving import Driven, drive, woken
 from tests.sweeps.home import CHANNEL
 from tests.sweeps.servers import BEGIN, BETWEEN, END
+from tests.sweeps.state import differences, state_of
 from tests.sweeps.world import World, lately, later, window
 
 ARRIVED = "arrived"
 FETCH, UPDATE, CHECK = "fetch_orders", "update_orders", "check_orders"
 CANCEL, ITEMS = "fetch_and_create_cancel", "fetch_and_update_order_items"
 ASK, ANSWER = "fetch_and_create_cancellation_requests", "update_cancellation_requests"
+CUTS = "-cut-"  # in the code of a report
 MENDS = 3  # at most; a story that is still red then has no end
 Conf = Callable[[], dict[str, Any]]
 
@@ -67,14 +69,18 @@ class Story:
         return drive(self.flow, self.conf(), waiting)
 
 
-def red(told: list[Driven]) -> list[str]:
-    """As a difference, where nothing that a person does helps."""
-    return [] if told[-1].is_green else [f"the last of {len(told)} runs is red: {told[-1].states()}"]
-
-
 def clears(name: str) -> bool:
     """Whether a person clears what is red in this case, or leaves it to the next run: about half of them do."""
     return bool(crc32(name.encode()) % 2)
+
+
+def wrong(world: World, told: list[Driven], wanted: dict[str, Any], *, clears: bool) -> list[str]:
+    """What differs from the end that is wanted; red for good is a difference, too.
+
+    Cuts are told by the run that created the order: by no other one, where its settle failed for good.
+    """
+    red = [] if told[-1].is_green else [f"the last of {len(told)} runs is red: {told[-1].states()}"]
+    return red + differences(wanted, state_of(world), untold="" if clears else CUTS)
 
 
 def decide(world: World) -> None:
