@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from order_integration.errors import ContractError
-from order_integration.staging import TOLD, Folder, OpenBatches, Staging, Waiting, key_digest
+from order_integration.staging import ASKED, TOLD, Folder, OpenBatches, Staging, Waiting, key_digest
 
 NOW, LATER = "2026-01-05T12:00:00+00:00", "2026-01-06T12:00:00+00:00"
 
@@ -206,6 +206,29 @@ def test_what_was_closed_and_comes_again_is_news(quarantine: Waiting) -> None:
 
     assert quarantine.put("1", {"reason": "a"}, run="r2", now=LATER)["first_run"] == "r2"
     assert quarantine.open_keys()["1"]["first_seen"] == LATER
+
+
+def test_what_was_read_after_what_closes_it_stays_open(quarantine: Waiting) -> None:
+    quarantine.put("1", {"reason": "a", "read_at": LATER}, run="r1", now=NOW)
+
+    assert not quarantine.close("1", "superseded", now=LATER, read_at=NOW)
+    assert list(quarantine.open_keys()) == ["1"]
+    assert quarantine.close("1", "superseded", now=LATER, read_at=LATER)
+
+
+def test_what_waits_already_keeps_its_record_and_reason_when_it_is_to_be_tried(staging: Staging) -> None:
+    parked = Waiting.parked(staging, "shelf", "fetch_orders")
+    parked.put("1", {"reason": "order_unknown", "record": {"n": 1}}, run="r1", now=NOW)
+
+    for key in ("1", "2"):
+        parked.ask(key, {"reason": "missing", "record": None}, run="r2", now=LATER)
+
+    rows = parked.open_keys()
+    assert {key: (row["reason"], row["record"], row[ASKED]) for key, row in rows.items()} == {
+        "1": ("order_unknown", {"n": 1}, LATER),
+        "2": ("missing", None, LATER),
+    }
+    assert ASKED not in parked.put("1", {"reason": "x"}, run="r3", now=LATER)
 
 
 def test_channels_flows_and_kinds_of_waiting_are_apart(staging: Staging) -> None:

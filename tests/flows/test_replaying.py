@@ -26,7 +26,7 @@ from order_integration.staging import key_digest
 from tests.conftest import BackOffice
 from tests.flows.cancelling import states
 from tests.flows.replay_shelf import ReplayShelf, Two, put_cancels
-from tests.flows.steps import results
+from tests.flows.steps import DAY, results
 from tests.shelf import address, cancel, order
 
 FLOW = "fetch_orders"
@@ -258,6 +258,50 @@ def test_an_older_run_that_settles_later_does_not_undo_a_replay(two: Two, back_o
     asyncio.run(two.orders.settle(chunks, [], "older"))
 
     assert two.open() == (["1"], ["1"])
+
+
+def test_an_older_run_that_failed_before_the_mend_leaves_the_replay_to_the_next_one(
+    two: Two, back_office: BackOffice, shelf: Any
+) -> None:
+    shelf(order("1", **LOST))
+    two.orders.run()
+    chunks, _ = asyncio.run(two.orders.staged(DAY, "older"))
+    failed = asyncio.run(two.orders.push(chunks, 0, "older"))
+    mapped(back_office)
+    since = again(two, "1")
+
+    asyncio.run(two.orders.settle(chunks, [failed], "older"))
+
+    assert (two.open(), fate(two, "1", since)) == ((["1"], ["1"]), Fate.NOT_TRIED)
+    assert results(two.replay()) == {"created": 1}
+    assert (two.open(), fate(two, "1", since)) == (([], []), Fate.PASSED)
+
+
+def test_an_older_run_that_passed_ends_the_replay(two: Two, back_office: BackOffice, shelf: Any) -> None:
+    shelf(order("1", **LOST))
+    two.orders.run()
+    mapped(back_office)
+    chunks, _ = asyncio.run(two.orders.staged(DAY, "older"))
+    passed = asyncio.run(two.orders.push(chunks, 0, "older"))
+    again(two, "1")
+
+    asyncio.run(two.orders.settle(chunks, [passed], "older"))
+
+    assert two.open() == ([], [])
+
+
+def test_what_can_t_be_read_again_and_fails_again_waits_for_no_further_run(
+    two: Two, back_office: BackOffice, shelf: Any
+) -> None:
+    """What is tried is as old as it was, but it is tried."""
+    shelf(order("1", **LOST))
+    two.orders.run()
+    since = again(two, "1")
+    ReplayShelf.shown["1"] = RetriableError("down")
+
+    assert results(two.replay()) == {"quarantined": 1}
+
+    assert (two.open(), fate(two, "1", since)) == ((["1"], []), Fate.FAILED_AGAIN)
 
 
 # What is chosen ---------------------------------------------------------------------------------------

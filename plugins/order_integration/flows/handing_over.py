@@ -18,7 +18,7 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
     A record that no push task gave account of (it was killed, say) is parked: the next run begins with it.
     """
     manifest = next(iter(chunks.read(MANIFEST)))
-    settlement = Settlement()
+    settlement = Settlement(began=manifest.get("began", ""))  # staged by an earlier version it has none
     for row in chunks.read(QUARANTINED):
         settlement.records[row["key"]] = row.pop("record")
         settlement.read_at[row["key"]] = row.pop("read_at")

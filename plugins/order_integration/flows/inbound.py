@@ -180,6 +180,7 @@ async def transform(
         "duplicates": len(rows) + len(waited) - len(entries),
         "distinct": len(entries),
         "chunks": len(made),
+        "began": began["read_at"],
     }
     chunks.write(MANIFEST, [manifest])
     return manifest

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from order_integration.channels.commands import SLIPS, Connector, GetOrders, Record, Window
 from order_integration.dto import ChannelCreateOrderDto
 from order_integration.errors import ContractError, RefusedError
+from order_integration.flows import FETCH_ORDERS
 from order_integration.flows.inbound import versions_follow
-from order_integration.flows.judging import MISSING, ORDERS, Judge, Known
+from order_integration.flows.judging import MISSING, Judge, Known
 from order_integration.flows.reconciliation import Finding, Kind, Reconciliation, What
 from order_integration.flows.transforming import Entry, entries_of
 from order_integration.omnitron.client import Omnitron, Row, id_of, slices
@@ -39,34 +40,40 @@ async def reconcile(
     now: datetime,
     *,
     days: float | None = None,
+    read_until: datetime | None = None,
     run: str = "",
 ) -> Reconciliation:
     """Compare the last days; what is younger than the channel's `reconcile_grace`, on either side, is not judged.
 
-    `days`: others than the channel's; `run`: a digest, under which `park_missing` parks what this run misses.
+    `days`: others than the channel's; never what was before the channel was active here. `read_until`: how far
+    `fetch_orders` has come, since nobody misses what it has still to read. `run`: a digest, under which `park_missing`
+    parks what this run misses.
     Raises ContractError where Omnitron does not sort, RetriableError where a side does not answer.
     """
     channel = connector.channel
     await omnitron.channel()
     until = now - channel.reconcile_grace
-    window = Window(min(now - timedelta(days=days or channel.reconcile_days), until), until)
+    start = max(now - timedelta(days=days or channel.reconcile_days), channel.active_from)
+    window = Window(start, max(min(until, read_until or until), start))
     command = connector.command(GetOrders)  # type: ignore[type-abstract]
-    comparison = _Comparison(omnitron, command, Judge(omnitron, command, staging, channel.name, until, run), window)
+    judge = Judge(omnitron, command, staging, channel.name, until, channel.active_from, run)
+    comparison = _Comparison(omnitron, command, judge, window)
     if window.start < window.end:
         await comparison.read_channel()
     await comparison.read_omnitron()
     await comparison.look_again()
     found = [one for one in comparison.findings.values() if one]
-    return Reconciliation(window, len(comparison.findings), sorted(found, key=lambda one: (one.key, one.pks)))
+    found.sort(key=lambda one: (one.key, one.pks))
+    return Reconciliation(window, len(comparison.findings), found, frozenset(comparison.findings))
 
 
 def park_missing(staging: Staging, channel: str, found: Iterable[Finding], *, run: str, now: datetime) -> list[str]:
     """Have the next run of `fetch_orders` begin with what is missing; it reads each by its key. Returns the keys."""
-    places = Places.of(staging, channel, ORDERS)
+    places = Places.of(staging, channel, FETCH_ORDERS)
     moment, parked = now.isoformat(), []
     for one in found:
         row = {"reason": MISSING, "field": "", "sentence": "reconciliation misses it in Omnitron"}
-        places.parked.put(one.key, {**row, "record": one.record, "read_at": moment}, run=run, now=moment)
+        places.parked.ask(one.key, {**row, "record": one.record, "read_at": moment}, run=run, now=moment)
         parked.append(one.key)
     return parked
 
@@ -91,7 +98,7 @@ class _Comparison:
     async def read_omnitron(self) -> None:
         """The orders that were created in the same days, in pages; those of the window are known by now."""
         async for page in orders_since(self.omnitron, self.window.start):
-            old = [row for row in page if datetime.fromisoformat(row["created_date"]) < self.window.end]
+            old = [row for row in page if datetime.fromisoformat(row["created_date"]) < self.judge.until]
             keys = await self._keys(old)
             for row in old:
                 if key := keys[id_of(row)]:
@@ -116,7 +123,7 @@ class _Comparison:
         for key, one in missing.items():
             if known[key].rows:
                 self.findings[key] = replace(one, kind=Kind.NOT_JUDGED, reason="it arrived meanwhile", record=None)
-            elif reason := self.judge.open_reason(ORDERS, one.key):
+            elif reason := self.judge.open_reason(FETCH_ORDERS, one.key):
                 self.findings[key] = replace(one, kind=Kind.WAITING, reason=reason, record=None)
 
     async def _judge(self, entries: Iterable[Found]) -> None:
@@ -142,11 +149,14 @@ class _Comparison:
         return found
 
     async def _keys(self, rows: list[Row]) -> dict[int, str]:
-        """The channel's id of each order: as it is linked, else as it was created."""
+        """The channel's id of each order: as the channel's window had it, as it is linked, else as it was created."""
         said = {id_of(row): str((row.get("extra_field") or {}).get("id") or "") for row in rows}
-        nameless = [pk for pk, key in said.items() if not key]
-        links = await IntegrationActions(self.omnitron).by_object("order", nameless) if nameless else {}
-        return said | {pk: str(one["remote_id"] or "") for pk, one in links.items()}
+        known = {pk: key for key, one in self.findings.items() if one and one.key for pk in one.pks}
+        known |= {pk: key for key, pks in self.own.items() for pk in pks}
+        others = [pk for pk in said if pk not in known]
+        links = await IntegrationActions(self.omnitron).by_object("order", others) if others else {}
+        linked = {pk: str(one["remote_id"]) for pk, one in links.items() if one["remote_id"]}
+        return said | linked | {pk: known[pk] for pk in said if pk in known}
 
     async def _ask(self, strangers: dict[str, Row]) -> None:
         """The channel, for orders of Omnitron that were not in its window."""

@@ -159,16 +159,14 @@ def park(places: Places, keys: Iterable[str], *, run: str, by: str, note: str, n
         row = places.quarantine.get(key)
         if row is None or row["state"] != OPEN:
             continue
-        waits = places.parked.get(key)
-        if waits is None or waits["state"] != OPEN:
-            content = {
-                "reason": REPLAY,
-                "field": row.get("field", ""),
-                "sentence": "to be tried again",
-                "record": row.get("record"),
-                "read_at": moment_of(row),
-            }
-            places.parked.put(key, content, run=run, now=now.isoformat())
+        content = {
+            "reason": REPLAY,
+            "field": row.get("field", ""),
+            "sentence": "to be tried again",
+            "record": row.get("record"),
+            "read_at": moment_of(row),
+        }
+        places.parked.ask(key, content, run=run, now=now.isoformat())
         places.quarantine.replayed(key, {"at": now.isoformat(), "by": by, "note": note})
         parked.append(key)
     return parked

@@ -17,7 +17,7 @@ from order_integration.flows.outcomes import SETTLED, Balance, Outcome, Result
 from order_integration.omnitron.batch_requests import Batch, BatchRequests
 from order_integration.omnitron.integration_actions import Link
 from order_integration.omnitron.reports import Reports, report_on_batch
-from order_integration.staging import TOLD, Ended, key_digest, moment_of
+from order_integration.staging import ASKED, TOLD, Ended, Waiting, key_digest, moment_of
 
 PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may wait for ever
 
@@ -26,6 +26,7 @@ PARKED_IN_SILENCE = timedelta(days=3)  # what waits for longer is told: it may w
 class Settlement:
     """Outcomes of all tasks of a run, one per key, with what is needed to keep those that wait."""
 
+    began: str  # when the run began to read the channel; the same kind of moment as `read_at`
     outcomes: list[Outcome] = field(default_factory=list)
     read_at: dict[str, str] = field(default_factory=dict)  # when reading each began at the channel, ISO 8601 in UTC
     records: dict[str, Row] = field(default_factory=dict)  # raw, of those that may have to wait
@@ -61,7 +62,7 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
     """Quarantine and parking; returns how many this run brought into quarantine, and those nobody was told of yet.
 
     A run that could not write its reports leaves them to the next one. A settle that was late, or cleared, leaves alone
-    what was read after its own records.
+    what was read after its own records; and what failed in it ends no younger wish to have it tried again.
     """
     now = books.now.isoformat()
     waiting = {Result.QUARANTINED: books.quarantine, Result.PARKED: books.parked}
@@ -87,11 +88,19 @@ def _keep(books: Books, settlement: Settlement) -> tuple[int, list[Outcome]]:
                 if result is Result.QUARANTINED:
                     new += kept["first_run"] == books.run
                 untold += [outcome] if _is_to_be_told(books, result, kept) else []
-            elif outcome.key in open_rows[result] and (outcome.result in SETTLED or result is Result.PARKED):
+            elif outcome.key in open_rows[result] and (
+                outcome.result in SETTLED
+                or (result is Result.PARKED and not _is_asked(place, outcome.key, settlement.began))
+            ):
                 is_over = outcome.result is Result.CANCELLED_AT_CHANNEL
                 state = Ended.CANCELLED_AT_CHANNEL if is_over else Ended.SUPERSEDED
                 place.close(outcome.key, state, now=now, read_at=moment)
     return new, untold
+
+
+def _is_asked(parked: Waiting, key: str, began: str) -> bool:
+    """Whether somebody wanted it tried again after a run had begun."""
+    return str((parked.get(key) or {}).get(ASKED, "")) > began
 
 
 def _is_to_be_told(books: Books, result: Result, kept: Row) -> bool:

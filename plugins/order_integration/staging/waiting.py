@@ -10,6 +10,7 @@ from order_integration.staging.area import Row, Staging, key_digest
 TOLD = "told"  # in an object that waits: its report is written
 TOLD_ON = "told_on"  # the same: the batch request that its report hangs on
 REPLAYED = "replayed"  # in an object of the quarantine: when and by whom it was parked for replay last
+ASKED = "asked"  # in an object that is parked: when somebody wanted it tried again
 KEPT = ("first_seen", "first_run", TOLD, TOLD_ON)  # as long as it waits
 DIGEST = re.compile(r"[0-9a-f]{24}")
 
@@ -79,6 +80,14 @@ class Waiting:
         self.staging.write(self._path(key), dumps(content).encode())
         return content
 
+    def ask(self, key: str, row: Row, *, run: str, now: str) -> None:
+        """Have the next run try it. What is open already stays as it is, with its own reason and record."""
+        known = self.get(key)
+        if known is None or known["state"] != "open":
+            self.put(key, {**row, ASKED: now}, run=run, now=now)
+        else:
+            self._note(key, {ASKED: now})
+
     def told_on(self, key: str, batch: int) -> int:
         """The batch request that its report hangs on: `batch`, or the one of an earlier try, whose answer was lost.
 
@@ -103,12 +112,12 @@ class Waiting:
             self.staging.write(self._path(key), dumps({**known, **more}).encode())
 
     def close(self, key: str, state: str, *, now: str, read_at: str, **more: str) -> bool:
-        """The key needs to wait no longer; key and reason stay, the payload goes. False: it did not wait.
+        """The key needs to wait no longer; key and reason stay, the payload goes. False: it did not wait, or is newer.
 
         `read_at`: of what closes it. `more`: what else is to be known of it, a person's note, say.
         """
         known = self.get(key)
-        if known is None or known["state"] != "open":
+        if known is None or known["state"] != "open" or moment_of(known) > read_at:
             return False
         kept = {name: value for name, value in known.items() if name not in {"record", "dto"}}
         closed = {**kept, **more, "state": str(state), "closed": now, "read_at": read_at}
@@ -160,10 +169,8 @@ class Places:
 
     def close(self, key: str, state: str, *, now: str, read_at: str, **more: str) -> bool:
         """In both, but for what was read after `read_at`. False: it waited in neither."""
-        rows = {place: place.get(key) for place in (self.quarantine, self.parked)}
-        old = [place for place, row in rows.items() if row and moment_of(row) <= read_at]
-        closed = [place.close(key, state, now=now, read_at=read_at, **more) for place in old]
-        return any(closed)
+        places = (self.quarantine, self.parked)
+        return any([place.close(key, state, now=now, read_at=read_at, **more) for place in places])
 
     def was_cancelled_at_channel(self, key: str) -> bool:
         """Whether it waits no longer because the channel had cancelled it meanwhile."""
