@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - Airflow reads its home when it is imported: conftest.py has to name it before.
 
 import json
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -136,7 +137,43 @@ def test_a_difference_is_told_once_and_what_is_missing_is_fetched_only_where_tha
     assert (first.state, second.state) == ("success", "success")
 
 
-def test_the_colour_is_the_channels_choice(market: None, dag: Any, configure: Any, back_office: BackOffice) -> None:
+def test_what_a_killed_report_did_not_tell_is_told_by_the_next_one(market: None, dag: Any, staging: Path) -> None:
+    start(dag(FLOW))
+    (staging / f"reports/shelf/{FLOW}/told.json").unlink()
+    shutil.rmtree(staging / f"alarms/shelf/{FLOW}")
+    shutil.rmtree(staging / "parked")
+
+    start(dag(FLOW))
+
+    assert [alarm["kind"] for alarm in alarms(staging)] == ["differences"]
+
+
+def test_more_than_a_person_would_let_pass_is_not_fetched_and_the_alarm_says_how_to(
+    market: None, dag: Any, configure: Any, staging: Path
+) -> None:
+    configure(**OWN, limits={"quarantine_floor": 2})
+
+    run = start(dag(FLOW))
+
+    assert run.states() == {"compare": "success", "fetch_missing": "skipped", "report": "success"}
+    assert said(run)["counts"]["missing"] == said(run)["left"] > 2
+    assert list((staging / "parked").rglob("*.json")) == []
+    [alarm] = alarms(staging)
+    assert f"None of the {said(run)['left']} missing ones is fetched" in alarm["sentence"]
+    assert f"trigger fetch_orders__shelf with window_start {said(run)['window_start']}" in alarm["sentence"]
+
+
+def test_what_no_run_of_the_flow_has_read_is_not_missing(market: None, dag: Any, staging: Path) -> None:
+    (staging / "fresh/shelf/fetch_orders.json").unlink()
+
+    run = start(dag(FLOW))
+
+    assert (said(run)["counts"]["missing"], run.states()["fetch_missing"]) == (0, "skipped")
+
+
+def test_the_colour_is_the_channels_choice(
+    market: None, dag: Any, configure: Any, back_office: BackOffice, staging: Path
+) -> None:
     configure(**OWN)
     row = back_office.rows("orders")[0]
     names = ("customer", "shipping_address", "billing_address", "cargo_company", "currency", "amount")
@@ -153,6 +190,7 @@ def test_the_colour_is_the_channels_choice(market: None, dag: Any, configure: An
     assert (green.state, said(green)["counts"]["extra"]) == ("success", 1)
     assert (red.state, red.states()["report"]) == ("failed", "failed")
     assert said(red, "report")["extra"] == 1
+    assert sorted(alarm["kind"] for alarm in alarms(staging)) == ["differences", "verdict"], "one a run"
 
 
 def test_a_try_that_is_cleared_says_the_same_and_starts_no_second_run(market: None, dag: Any, staging: Path) -> None:

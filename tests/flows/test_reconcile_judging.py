@@ -14,7 +14,7 @@ from order_integration.dto import OrderState
 from order_integration.errors import ContractError, RefusedError, RetriableError
 from order_integration.flows.comparing import is_ahead, is_same, state_of
 from order_integration.flows.reconcile_orders import park_missing, reconcile
-from order_integration.flows.reconciliation import Finding, Kind, Reconciliation, What, as_table, news, summary
+from order_integration.flows.reconciliation import Finding, Kind, Reconciliation, What, as_table, lasting, news, summary
 from order_integration.flows.windows import Reading
 from order_integration.staging import Ended, Places
 from tests.conftest import BackOffice
@@ -91,13 +91,14 @@ class Sides:
         row = {"reason": reason, "field": "", "sentence": "", "record": None, "read_at": "2026"}
         self.places(flow).parked.put(key, row, run="r", now="2026")
 
-    def reconciled(self, run: str = "", **own: Any) -> Reconciliation:
+    def reconciled(self, run: str = "", read_until: datetime | None = None, **own: Any) -> Reconciliation:
         channel = self.steps.channel.model_copy(update=own)
         steps = Steps(self.steps.url, self.steps.home, channel, before=self.before)
 
         async def both() -> Reconciliation:
             async with steps.omnitron() as omnitron, steps.connector() as connector:
-                return await reconcile(omnitron, connector, steps.staging, datetime.now(UTC), run=run)
+                now = datetime.now(UTC)
+                return await reconcile(omnitron, connector, steps.staging, now, read_until=read_until, run=run)
 
         return asyncio.run(both())
 
@@ -282,7 +283,7 @@ def test_what_was_decided_is_not_missing(sides: Sides, end: Ended, state: str, e
 
 def test_every_try_of_a_run_says_the_same_of_what_it_parked(sides: Sides) -> None:
     Shelf.orders[:] = [order("1")]
-    found = sides.reconciled("this").missing
+    found = sides.reconciled("this").of(Kind.MISSING)
 
     assert park_missing(sides.steps.staging, "shelf", found, run="this", now=datetime.now(UTC)) == ["1"]
 
@@ -295,7 +296,7 @@ def test_what_can_not_be_read_by_its_key_is_parked_as_it_was_read(sides: Sides, 
     monkeypatch.setattr("tests.flows.replay_shelf.ReplayGetOrders.can_get_by_key", lambda self: False)
     Shelf.orders[:] = [order("1")]
 
-    park_missing(sides.steps.staging, "shelf", sides.reconciled().missing, run="r", now=datetime.now(UTC))
+    park_missing(sides.steps.staging, "shelf", sides.reconciled().of(Kind.MISSING), run="r", now=datetime.now(UTC))
 
     assert sides.places().parked.open_keys()["1"]["record"] == Shelf.orders[0]
 
@@ -309,6 +310,40 @@ def test_what_changed_just_now_is_not_judged_on_either_side(sides: Sides) -> Non
     Shelf.orders.clear()
     assert sides.reconciled(**hour).findings == []
     assert [one.kind for one in sides.reconciled().findings] == [Kind.EXTRA]
+
+
+def test_what_was_placed_before_the_channel_was_active_is_nobodys_to_miss(sides: Sides) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    Shelf.orders[:] = [order("old"), order("new", created_at=(yesterday + timedelta(hours=1)).isoformat())]
+    Shelf.orders.append(order("older", hours=30))
+
+    result = sides.reconciled(active_from=yesterday)
+
+    assert result.window.start == yesterday
+    assert [(one.key, *said(one)) for one in result.findings] == [
+        ("new", "missing", ""),
+        ("old", "not_judged", "it was placed before active_from"),
+    ]
+
+
+def test_what_no_window_has_read_yet_is_not_missing(sides: Sides) -> None:
+    Shelf.orders[:] = [order("read", hours=5), order("not yet", hours=2)]
+
+    found = sides.reconciled(read_until=datetime.now(UTC) - timedelta(hours=4)).findings
+
+    assert [(one.key, one.kind) for one in found] == [("read", Kind.MISSING)]
+    assert len(sides.reconciled().findings) == 2
+    assert sides.reconciled(read_until=datetime.now(UTC) - timedelta(days=9)).findings == []
+
+
+@pytest.mark.parametrize("hours", [2, 24 * 5])
+def test_an_order_that_is_linked_is_not_extra_though_it_says_another_id_itself(sides: Sides, hours: float) -> None:
+    sides.have(order("1"))
+    pk = sides.office.linked("order")["1"]
+    sides.office.patch(f"/admin/orders/{pk}", json={"extra_field": {"id": "of somebody else"}}).raise_for_status()
+    Shelf.orders[:] = [order("1", hours=hours)]
+
+    assert said(sides.one()) == ("agree", "")
 
 
 def test_an_order_that_is_there_under_another_number_is_not_fetched_once_more(sides: Sides) -> None:
@@ -331,7 +366,7 @@ def test_a_link_that_a_run_may_be_about_to_write_is_not_judged(sides: Sides) -> 
     sides.link("elsewhere")
 
     assert said(sides.one(reconcile_grace=timedelta(hours=1))) == ("not_judged", "it changed just now")
-    found = sides.reconciled().different
+    found = sides.reconciled().of(Kind.DIFFERENT)
     assert [(one.key, one.what) for one in found] == [("1", (What.LINK,))]
 
 
@@ -415,5 +450,9 @@ def test_a_difference_is_news_once_and_again_when_it_is_another_one() -> None:
     harmless = Finding("2", Kind.WAITING)
 
     assert news([same, other, harmless], [old]) == [other]
+    now = datetime.now(UTC)
+    looked_at = Reconciliation(Window(now, now), 1, [same, harmless], frozenset({"1", "2"}))
+    elsewhere = Finding("9", Kind.MISSING)
+    assert lasting([old, other, elsewhere], looked_at) == [old, elsewhere]
     assert summary([other, Finding("3", Kind.MISSING), Finding("4", Kind.MISSING)]) == "2 missing, 1 different (amount)"
     assert [Finding.from_row(one.as_row()) for one in (old, harmless)] == [old, harmless]

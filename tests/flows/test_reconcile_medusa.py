@@ -52,7 +52,7 @@ def test_a_shop_that_arrived_agrees_and_what_was_cancelled_or_is_gone_is_named(
     arrived = {order["id"] for order in open_ones}
     assert set(back_office.linked("order")) == arrived
     assert (first.compared, first.findings) == (len(arrived), [])
-    assert {one.key for one in second.extra} == arrived - {cancelled[0]["id"]}
-    [different] = second.different
+    assert {one.key for one in second.of(Kind.EXTRA)} == arrived - {cancelled[0]["id"]}
+    [different] = second.of(Kind.DIFFERENT)
     assert (different.key, different.kind, different.what) == (cancelled[0]["id"], Kind.DIFFERENT, (What.STATUS,))
     assert (different.channel, different.omnitron) == ("cancelled", "open")

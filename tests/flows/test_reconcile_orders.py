@@ -13,7 +13,7 @@ import pytest
 
 from order_integration.channels.commands import ChannelConnection, Window
 from order_integration.flows.reconcile_orders import park_missing, reconcile
-from order_integration.flows.reconciliation import Finding, Kind, Reconciliation, What
+from order_integration.flows.reconciliation import DIFFERENCES, Finding, Kind, Reconciliation, What
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.batch_requests import BatchRequests
 from order_integration.omnitron.integration_actions import Link
@@ -147,7 +147,7 @@ def kinds(found: Reconciliation) -> dict[str, int]:
 
 
 def waiting(found: Reconciliation) -> dict[str, str]:
-    return {one.key: one.reason for one in found.waiting}
+    return {one.key: one.reason for one in found.of(Kind.WAITING)}
 
 
 def key_of(order: dict[str, Any]) -> str:
@@ -161,7 +161,7 @@ def test_a_day_that_arrived_agrees_but_for_what_is_in_quarantine(market: Market)
 
     found = market.reconciled()
 
-    assert found.differences == []
+    assert found.of(*DIFFERENCES) == []
     assert kinds(found) == ({"waiting": len(quarantined)} if quarantined else {})
     assert waiting(found) == quarantined
     assert found.compared == balance.distinct
@@ -176,13 +176,13 @@ def test_orders_that_never_arrived_are_missing_and_the_next_run_fetches_them_by_
 
     found = market.reconciled()
 
-    assert found.missing
+    assert found.of(Kind.MISSING)
     assert set(kinds(found)) <= {"missing", "waiting"}
-    missing = {one.key for one in found.missing}
+    missing = {one.key for one in found.of(Kind.MISSING)}
     assert not missing & known
-    parked = park_missing(market.steps.staging, "kervan", found.missing, run="r", now=datetime.now(UTC))
+    parked = park_missing(market.steps.staging, "kervan", found.of(Kind.MISSING), run="r", now=datetime.now(UTC))
     assert set(parked) == missing
-    assert market.reconciled().missing == []
+    assert market.reconciled().of(Kind.MISSING) == []
     assert {waiting(market.reconciled())[key] for key in missing} == {"missing"}
 
     balance = market.steps.run(Reading(None, market.now))
@@ -190,7 +190,7 @@ def test_orders_that_never_arrived_are_missing_and_the_next_run_fetches_them_by_
     assert balance.distinct == len(missing)
     assert market.steps.parked.open_keys() == {}
     assert missing == set(market.office.linked("order")) - known | set(market.steps.quarantine.open_keys()) & missing
-    assert market.reconciled().differences == []
+    assert market.reconciled().of(*DIFFERENCES) == []
 
 
 def test_an_order_that_the_channel_does_not_know_is_extra(market: Market) -> None:
@@ -200,11 +200,11 @@ def test_an_order_that_the_channel_does_not_know_is_extra(market: Market) -> Non
 
     found = market.reconciled()
 
-    assert [(one.key, one.number, one.pks) for one in found.extra] == [
+    assert [(one.key, one.number, one.pks) for one in found.of(Kind.EXTRA)] == [
         ("", "X-2", (nameless,)),
         ("999999999", "X-1", (pk,)),
     ]
-    assert found.differences == found.extra
+    assert found.of(*DIFFERENCES) == found.of(Kind.EXTRA)
 
 
 def test_an_order_whose_channel_date_lies_outside_is_asked_for_before_it_is_called_extra(market: Market) -> None:
@@ -212,7 +212,7 @@ def test_an_order_whose_channel_date_lies_outside_is_asked_for_before_it_is_call
 
     found = market.reconciled()
 
-    assert found.differences == []
+    assert found.of(*DIFFERENCES) == []
     day_ago = (market.now - timedelta(days=1)).timestamp() * 1000
     assert any(order["changedAtMs"] < day_ago for order in market.orders())
     assert found.compared >= len(market.orders())
@@ -221,12 +221,12 @@ def test_an_order_whose_channel_date_lies_outside_is_asked_for_before_it_is_call
 def test_another_amount_is_a_difference_to_the_last_digit(market: Market) -> None:
     market.fetched(market.now - HOURS)
     order = market.orders()[0]
-    stranger = market.reconciled().missing[0]
+    stranger = market.reconciled().of(Kind.MISSING)[0]
     theirs = Decimal(market.shown(stranger.key)["totals"]["payable"])
     pk = market.copy(order, stranger.key, stranger.number, amount=str(theirs + Decimal("0.01")))
     market.link(pk, stranger.key)
 
-    [one] = market.reconciled().different
+    [one] = market.reconciled().of(Kind.DIFFERENT)
 
     assert (one.key, one.pks, one.what) == (stranger.key, (pk,), (What.AMOUNT,))
     assert (Decimal(one.channel), Decimal(one.omnitron)) == (theirs, theirs + Decimal("0.01"))
@@ -234,13 +234,13 @@ def test_another_amount_is_a_difference_to_the_last_digit(market: Market) -> Non
 
 def test_an_order_that_is_there_without_its_link_is_linked_by_the_next_run(market: Market) -> None:
     market.fetched(market.now - HOURS)
-    order, stranger = market.orders()[0], market.reconciled().missing[0]
+    order, stranger = market.orders()[0], market.reconciled().of(Kind.MISSING)[0]
     shown = market.shown(stranger.key)
     pk = market.copy(order, stranger.key, stranger.number, amount=shown["totals"]["payable"])
 
     found = market.reconciled()
 
-    [one] = found.different
+    [one] = found.of(Kind.DIFFERENT)
     assert (one.key, one.pks, one.what, one.is_fetched) == (stranger.key, (pk,), (What.LINK,), True)
     market.steps.owed.owe("run", [{"content_type": "order", "pk": pk, "remote_id": stranger.key, "version_date": "x"}])
     assert waiting(market.reconciled())[stranger.key] == "link_owed"
@@ -255,11 +255,11 @@ def test_two_orders_of_one_remote_id_are_there_twice_linked_or_not(market: Marke
 
     found = market.reconciled()
 
-    assert {two.key: two.pks for two in found.twice} == {
+    assert {two.key: two.pks for two in found.of(Kind.TWICE)} == {
         key_of(one): (market.pk_of_number(one), linked),
         key_of(other): (market.pk_of_number(other), unlinked),
     }
-    assert found.differences == found.twice
+    assert found.of(*DIFFERENCES) == found.of(Kind.TWICE)
 
 
 # status ---------------------------------------------------------------------------------------------------------------
@@ -317,10 +317,10 @@ def test_a_cancel_of_the_channel_is_a_difference_until_it_is_read_and_none_once_
     market.fetched(name=CANCELS)
     after = market.reconciled()
 
-    assert {one.key: (one.channel, one.omnitron) for one in before.different} == {
+    assert {one.key: (one.channel, one.omnitron) for one in before.of(Kind.DIFFERENT)} == {
         key_of(order): ("cancelled", "open"),
         key_of(other): ("cancelled", "open"),
     }
-    assert after.differences == []
+    assert after.of(*DIFFERENCES) == []
     assert waiting(after)[key_of(other)] == "reason_unmapped"
     assert the_one(after, order) is None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from order_integration.flows.reconcile_orders import reconcile
-from order_integration.flows.reconciliation import Reconciliation
+from order_integration.flows.reconciliation import DIFFERENCES, Reconciliation
 from order_integration.staging import Places
 from sandbox.marketplace.hostility import OLD
 from sandbox.run import agree, compare, facts_marketplace, facts_omnitron
@@ -65,7 +65,7 @@ async def reconciled(flow: Deployment, since: datetime, counts: Counter[str]) ->
     found = await flow.task(compare_both)
     counts["orders that reconciliation compared"] = found.compared
     counts.update({f"  it says: {name}": count for name, count in found.counts().items() if count})
-    return [f"reconciliation: {one.as_row()}" for one in found.differences]
+    return [f"reconciliation: {one.as_row()}" for one in found.of(*DIFFERENCES)]
 
 
 def _gone(orders: Deployment, there: Facts, here: Facts) -> set[str]:

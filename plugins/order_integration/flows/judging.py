@@ -9,6 +9,7 @@ from typing import Any
 from order_integration.channels.commands import SLIPS, GetOrders
 from order_integration.dto import ChannelCreateOrderDto, OrderState
 from order_integration.errors import RecordError
+from order_integration.flows import FETCH_ORDERS
 from order_integration.flows.comparing import GONE, differences, has_plan, is_ahead, is_same, state_of
 from order_integration.flows.reconciliation import Finding, Kind, What
 from order_integration.flows.transforming import Entry
@@ -19,13 +20,14 @@ from order_integration.omnitron.order_items import OrderItems
 from order_integration.omnitron.orders import order_by_number
 from order_integration.staging import Ended, OwedLinks, Places, Staging
 
-ORDERS, CANCELS, NEWS = "fetch_orders", "fetch_and_create_cancel", "fetch_and_update_order_items"
+CANCELS, NEWS = "fetch_and_create_cancel", "fetch_and_update_order_items"
 OPEN = "open"
 MISSING = "missing"  # the reason of what is parked to be fetched
 # What a link says of the last job that its order was in.
 UNDER_WAY, FAILED = "processing", "error"
 COMPLETED = "completed"
 DUE, REQUEST, PLAN, LINK_OWED, YOUNG = "due", "request", "cancel_waiting", "link_owed", "it changed just now"
+TOO_OLD = "it was placed before active_from"
 
 Found = Entry[ChannelCreateOrderDto]
 
@@ -42,7 +44,8 @@ class Known:
 class Judge:
     """Of one reconciliation. `until`: what changed later, on either side, is not judged.
 
-    `run`: what an earlier try of it parked as missing is missing still, so that every try says the same.
+    `since`: nobody misses what was placed earlier, though it changed since. `run`: what an earlier try of it parked as
+    missing is missing still, so that every try says the same.
     """
 
     omnitron: Omnitron
@@ -50,6 +53,7 @@ class Judge:
     staging: Staging
     channel: str
     until: datetime
+    since: datetime
     run: str = ""
     _offered: Memo[str, set[int]] = field(default_factory=Memo, init=False)
 
@@ -64,7 +68,7 @@ class Judge:
         [(pk, row)] = known.rows.items()
         differing = differences(row, entry.dto) if entry.dto else {}
         words = [(what, *both) for what, both in differing.items()]
-        reason = self.open_reason(ORDERS, entry.key) if differing else ""
+        reason = self.open_reason(FETCH_ORDERS, entry.key) if differing else ""
         kind = Kind.WAITING if reason else Kind.DIFFERENT
         is_known = not differing or reason
         if is_known and (status := await self._status(remote_id, entry, row, known.links[pk])):
@@ -90,7 +94,7 @@ class Judge:
     # not in Omnitron -------------------------------------------------------------------------------------------------
 
     async def _absent(self, finding: Finding, remote_id: str, entry: Found) -> Finding:
-        if reason := self.open_reason(ORDERS, entry.key) or self._end(entry):
+        if reason := self.open_reason(FETCH_ORDERS, entry.key) or self._end(entry):
             return replace(finding, kind=Kind.WAITING, reason=reason)
         if self._is_young(entry):
             return replace(finding, kind=Kind.NOT_JUDGED, reason=YOUNG)
@@ -98,7 +102,8 @@ class Judge:
         finding = replace(finding, kind=Kind.MISSING, record=None if can_be_asked else entry.record)
         row = await self._unlinked(remote_id, finding.number)
         if row is None:
-            return finding
+            is_older = entry.dto is not None and entry.dto.order.created_at < self.since
+            return replace(finding, kind=Kind.NOT_JUDGED, reason=TOO_OLD, record=None) if is_older else finding
         finding = replace(finding, kind=Kind.DIFFERENT, what=(What.LINK,), pks=(id_of(row),))
         if remote_id in self._owed:
             return replace(finding, kind=Kind.WAITING, reason=LINK_OWED)
@@ -106,7 +111,7 @@ class Judge:
 
     def _end(self, entry: Found) -> str:
         """Why it waits no longer without being in Omnitron, where that was somebody's decision."""
-        places = Places.of(self.staging, self.channel, ORDERS)
+        places = Places.of(self.staging, self.channel, FETCH_ORDERS)
         rows = [place.get(entry.key) for place in (places.quarantine, places.parked)]
         ended = {row["state"] for row in rows if row}
         if Ended.RESOLVED in ended:
@@ -125,7 +130,7 @@ class Judge:
     @cached_property
     def _owed(self) -> set[str]:
         """Orders whose links a settle still has to write, by the channel's id."""
-        owed = OwedLinks(self.staging, self.channel, ORDERS).all().values()
+        owed = OwedLinks(self.staging, self.channel, FETCH_ORDERS).all().values()
         return {str(link["remote_id"]) for links in owed for link in links if link["content_type"] == "order"}
 
     # in Omnitron -----------------------------------------------------------------------------------------------------

@@ -84,45 +84,11 @@ class Reconciliation:
     window: Window
     compared: int = 0
     findings: list[Finding] = field(default_factory=list)
+    keys: frozenset[str] = frozenset()  # the channel's ids of all that was looked at
 
     def of(self, *kinds: Kind) -> list[Finding]:
         """The findings of these kinds."""
         return [one for one in self.findings if one.kind in kinds]
-
-    @property
-    def missing(self) -> list[Finding]:
-        """At the channel, but not in Omnitron."""
-        return self.of(Kind.MISSING)
-
-    @property
-    def extra(self) -> list[Finding]:
-        """In Omnitron, but not at the channel."""
-        return self.of(Kind.EXTRA)
-
-    @property
-    def different(self) -> list[Finding]:
-        """In status, amount, or what else was bought."""
-        return self.of(Kind.DIFFERENT)
-
-    @property
-    def twice(self) -> list[Finding]:
-        """Several orders of Omnitron have one id of the channel."""
-        return self.of(Kind.TWICE)
-
-    @property
-    def waiting(self) -> list[Finding]:
-        """In quarantine, parked, or closed with a reason."""
-        return self.of(Kind.WAITING)
-
-    @property
-    def on_its_way(self) -> list[Finding]:
-        """A flow is about to tell the other side."""
-        return self.of(Kind.ON_ITS_WAY)
-
-    @property
-    def differences(self) -> list[Finding]:
-        """What a person should hear of."""
-        return self.of(*DIFFERENCES)
 
     def counts(self) -> dict[str, int]:
         """For XCom, logs and metrics."""
@@ -135,9 +101,15 @@ class Reconciliation:
 
 
 def news(found: Iterable[Finding], before: Iterable[Finding]) -> list[Finding]:
-    """Differences that the report before did not have: an old one shall alarm nobody every day."""
+    """Differences that nobody was told of yet (`before`: was): an old one shall alarm nobody every day."""
     known = {one.identity for one in before}
     return [one for one in found if one.kind in DIFFERENCES and one.identity not in known]
+
+
+def lasting(told: Iterable[Finding], result: Reconciliation) -> list[Finding]:
+    """Of what was told, what is there still, or was not looked at: what is over is news when it comes again."""
+    found = {one.identity for one in result.findings}
+    return [one for one in told if one.key not in result.keys or one.identity in found]
 
 
 def summary(found: Iterable[Finding]) -> str:

@@ -8,6 +8,7 @@ from order_integration.exact_json import dumps, loads
 from order_integration.staging.area import Row, Staging, key_digest
 
 ENDING = ".ndjson"
+TOLD = "told.json"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class ReportFiles:
         content = self.staging.read(f"{self._folder}/{name}")
         return None if content is None else [loads(line) for line in content.decode().split("\n") if line]
 
-    def before(self, name: str) -> list[Row]:
-        """The rows of the report before this one; none where it is the first."""
-        earlier = [one for one in self.staging.names(self._folder) if one.endswith(ENDING) and one < name]
-        return (self.read(earlier[-1]) or []) if earlier else []
+    def told(self) -> list[Row]:
+        """What people were told of: not what is in a report, since its run may have been killed before it told."""
+        content = self.staging.read(f"{self._folder}/{TOLD}")
+        return loads(content) if content else []
+
+    def keep_told(self, rows: Iterable[Row]) -> None:
+        """Instead of what was known."""
+        self.staging.write(f"{self._folder}/{TOLD}", dumps(list(rows)).encode())
 
     @property
     def _folder(self) -> str:
