@@ -187,6 +187,70 @@ def test_what_was_cancelled_while_it_waited_is_not_created_by_a_window_either(
     assert back_office.rows("orders") == []
 
 
+def test_what_is_cancelled_while_it_is_in_quarantine_is_not_created_by_a_window(
+    two: Two, back_office: BackOffice, shelf: Any
+) -> None:
+    shelf(order("1", **LOST))
+    two.orders.run()
+    put_cancels(cancel("1", "1-1/1"))
+    two.cancels.run()
+    mapped(back_office)
+    shelf({**order("1", **LOST), "state": "cancelled"})
+
+    assert results(two.orders.run()) == {"cancelled_at_channel": 1}
+
+    assert (two.open(), back_office.rows("orders")) == (([], []), [])
+    assert results(two.cancels.run()) == {"already_there": 1}
+
+
+def staged_as_open(two: Two, office: BackOffice, shelf: Any) -> Any:
+    """A run that begins with a replayed order, and whose first try of push came to nothing."""
+    shelf(order("1", **LOST))
+    two.orders.run()
+    mapped(office)
+    again(two, "1")
+    chunks, _ = asyncio.run(two.orders.staged(WAITING_ONLY, "slow"))
+    two.orders.attempts += 1
+    shelf({**order("1", **LOST), "state": "cancelled"})
+    put_cancels(cancel("1", "1-1/1"))
+    return chunks
+
+
+@pytest.mark.parametrize("tries_before", [0, 1])
+def test_what_another_run_closed_as_cancelled_is_not_created_by_one_that_still_holds_it(
+    two: Two, back_office: BackOffice, shelf: Any, tries_before: int
+) -> None:
+    chunks = staged_as_open(two, back_office, shelf)
+    assert results(two.replay()) == {"cancelled_at_channel": 1}
+    assert results(two.cancels.run()) == {"already_there": 1}
+    two.orders.attempts = tries_before
+
+    pushed = asyncio.run(two.orders.push(chunks, 0, "slow"))
+
+    assert results(asyncio.run(two.orders.settle(chunks, [pushed], "slow"))) == {"cancelled_at_channel": 1}
+    assert (two.open(), back_office.rows("orders")) == (([], []), [])
+
+
+def test_what_waited_is_read_again_before_a_later_try_creates_it(two: Two, back_office: BackOffice, shelf: Any) -> None:
+    chunks = staged_as_open(two, back_office, shelf)
+
+    pushed = asyncio.run(two.orders.push(chunks, 0, "slow"))
+
+    assert results(asyncio.run(two.orders.settle(chunks, [pushed], "slow"))) == {"cancelled_at_channel": 1}
+    assert (two.open(), back_office.rows("orders")) == (([], []), [])
+    assert results(two.cancels.run()) == {"already_there": 1}
+
+
+def test_what_the_channel_can_t_show_before_a_later_try_waits(two: Two, back_office: BackOffice, shelf: Any) -> None:
+    chunks = staged_as_open(two, back_office, shelf)
+    ReplayShelf.shown["1"] = RetriableError("down")
+
+    pushed = asyncio.run(two.orders.push(chunks, 0, "slow"))
+
+    assert results(asyncio.run(two.orders.settle(chunks, [pushed], "slow"))) == {"parked": 1}
+    assert back_office.rows("orders") == []
+
+
 def test_what_is_cancelled_and_did_not_wait_is_created_and_cancelled(
     two: Two, back_office: BackOffice, shelf: Any
 ) -> None:

@@ -13,14 +13,14 @@ from order_integration.errors import Reason, RecordError
 from order_integration.flows import pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
-from order_integration.flows.pushing import Pushing, items_of, pushed, set_apart
+from order_integration.flows.pushing import Pushing, items_of, pushed, set_apart, shown_again
 from order_integration.flows.transforming import Entry
 from order_integration.omnitron.client import Omnitron
 from order_integration.omnitron.customers import Addresses, Customers, identifier_of
 from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.lookups import Lookups
 from order_integration.omnitron.orders import Orders, is_ours
-from order_integration.staging import key_digest
+from order_integration.staging import Places, key_digest
 
 Row = dict[str, Any]
 Item = pushing.Item[ChannelCreateOrderDto]
@@ -78,7 +78,9 @@ async def push(ctx: Pushing, rows: list[Row]) -> list[Outcome]:
 
     async def push_one(item: Item) -> Outcome:
         return await (
-            _check(orders, item, known) if item.key in known.rows else _create(orders, item, known, said[_buyer(item)])
+            _check(orders, item, known)
+            if item.key in known.rows
+            else _create(ctx, orders, item, known, said[_buyer(item)])
         )
 
     return await pushed(ctx, items, push_one, "order")
@@ -146,11 +148,26 @@ async def _check(orders: Orders, item: Item, known: _Known) -> Outcome:
     return Outcome(item.key, item.already_there, links=tuple(missing))
 
 
-async def _create(orders: Orders, item: Item, known: _Known, as_of: datetime) -> Outcome:
+async def _is_over(ctx: Pushing, item: Item) -> bool:
+    """Whether the channel cancelled what waited, as this run read it or since.
+
+    Another run may have held it meanwhile and have closed it: then its cancel is settled, and nothing would stop it.
+    """
+    if item.cancelled or not (item.waited or ctx.try_number > 1):
+        return item.cancelled
+    if Places.of(ctx.staging, ctx.channel.name, SPEC.name).was_cancelled_at_channel(item.key, item.read_at):
+        return True
+    command = ctx.connector.command(GetOrders)  # type: ignore[type-abstract]
+    asks = item.waited and ctx.try_number > 1 and command.can_get_by_key() and not command.is_without_id(item.key)
+    record = await shown_again(command, item) if asks else None
+    return record is not None and is_cancelled(command, record)
+
+
+async def _create(ctx: Pushing, orders: Orders, item: Item, known: _Known, as_of: datetime) -> Outcome:
     order, there = item.dto.order, None
     if order.remote_id in known.ambiguous:
         raise RecordError(Reason.CONFLICT, "order.remote_id", "several orders of Omnitron are linked with this id")
-    if item.cancelled:
+    if await _is_over(ctx, item):
         # One whose creation got no answer is there: it is linked, and flow 4 cancels it.
         there = await orders.find(item.dto)
         if there is None:

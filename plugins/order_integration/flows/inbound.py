@@ -164,15 +164,14 @@ async def transform(
     over = {
         entry.key
         for entry in entries
-        if spec.is_cancelled(command, entry.record)
-        and (entry.key in found or places.was_cancelled_at_channel(entry.key))
+        if spec.is_cancelled(command, entry.record) and (entry.key in found or places.has_waited(entry.key))
     }
     marked = spec.marks([entry for entry in entries if entry.key not in over])
     limits = connector.channel.limits
     groups = in_groups(entries, lambda dto: spec.ties(dto, preflight))
     made = in_chunks(groups, limits.chunk_size, 1 if spec.one_chunk else limits.push_tasks)
     for number, some in enumerate(made):
-        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked, over, moments))
+        chunks.write(f"{CHUNK}-{number:03}", _chunk_rows(some, fresh_from, marked, over, found.keys(), moments))
     bad = [entry for entry in entries if entry.error is not None]
     chunks.write(QUARANTINED, (_bad_row(entry, moments[entry.key], entry.key in over) for entry in bad))
     manifest = {
@@ -191,6 +190,7 @@ def _chunk_rows(
     fresh_from: datetime,
     marked: AbstractSet[str],
     over: AbstractSet[str],
+    waited: AbstractSet[str],
     moments: dict[str, str],
 ) -> Iterator[Row]:
     for number, group in enumerate(groups):
@@ -202,6 +202,7 @@ def _chunk_rows(
                 "in_overlap": entry.time is not None and entry.time < fresh_from,
                 "marked": entry.key in marked,
                 "cancelled": entry.key in over,
+                "waited": entry.key in waited,
                 "dto": entry.dto.model_dump(mode="json", exclude_unset=True) if entry.dto else None,
                 "cuts": [asdict(cut) for cut in entry.cuts],
                 "record": entry.record,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from order_integration.channels.commands import SLIPS, Connector, ReadCommand
+from order_integration.channels.commands import SLIPS, Connector, ReadCommand, Record
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import Dto, masked
 from order_integration.errors import ContractError, IntegrationError, Reason, RecordError, RefusedError, RetriableError
@@ -45,6 +45,8 @@ class Item(Generic[D]):
     dto: D
     cuts: tuple[Row, ...]
     time: datetime | None
+    waited: bool  # it did not come with the window alone: another run may hold it, too
+    read_at: str  # when reading it began at the channel, ISO 8601 in UTC
 
     @property
     def already_there(self) -> Result:
@@ -64,6 +66,8 @@ def items_of(dto: type[D], rows: Iterable[Row]) -> list[Item[D]]:
             dto.model_validate(row["dto"]),
             tuple(row["cuts"]),
             datetime.fromisoformat(row["time"]) if row["time"] else None,
+            row.get("waited", False),
+            row["read_at"],
         )
         for row in rows
     ]
@@ -81,17 +85,25 @@ async def latest(
     command = ctx.connector.command(command_type)
     if ctx.try_number == 1 or not command.can_get_by_key() or command.is_without_id(item.key):
         return item.dto
-    try:
-        record = await command.get_by_key(item.key)
-    except (IntegrationError, *SLIPS) as error:
-        wait = getattr(error, "retry_after", None)
-        raise RetriableError(f"the channel can't show it again: {type(error).__name__}", retry_after=wait) from None
+    record = await shown_again(command, item)
     if record is None:
         return None
     [entry] = await entries_of(command, [record], same)
     if entry.dto is None:
         raise entry.error or RecordError(Reason.RECORD_MALFORMED, "record", "can't be read")
     return entry.dto
+
+
+async def shown_again(command: ReadCommand[D], item: Item[D]) -> Record | None:
+    """The record as the channel has it now, or None.
+
+    Raises RetriableError where it does not say.
+    """
+    try:
+        return await command.get_by_key(item.key)
+    except (IntegrationError, *SLIPS) as error:
+        wait = getattr(error, "retry_after", None)
+        raise RetriableError(f"the channel can't show it again: {type(error).__name__}", retry_after=wait) from None
 
 
 PushOne = Callable[[Item[D]], Awaitable[Outcome]]

@@ -169,10 +169,18 @@ class Places:
 
     def close(self, key: str, state: str, *, now: str, read_at: str, **more: str) -> bool:
         """In both, but for what was read after `read_at`. False: it waited in neither."""
-        places = (self.quarantine, self.parked)
-        return any([place.close(key, state, now=now, read_at=read_at, **more) for place in places])
+        closed = [place.close(key, state, now=now, read_at=read_at, **more) for place in (self.quarantine, self.parked)]
+        return any(closed)
 
-    def was_cancelled_at_channel(self, key: str) -> bool:
-        """Whether it waits no longer because the channel had cancelled it meanwhile."""
+    def has_waited(self, key: str) -> bool:
+        """Whether it waits, or does not any more because the channel had cancelled it meanwhile."""
+        return any(row["state"] in {"open", Ended.CANCELLED_AT_CHANNEL} for row in self._rows(key))
+
+    def was_cancelled_at_channel(self, key: str, since: str = "") -> bool:
+        """Whether it waits no longer because the channel had cancelled it meanwhile, as was read after `since`."""
+        closed = [row for row in self._rows(key) if row["state"] == Ended.CANCELLED_AT_CHANNEL]
+        return any(moment_of(row) > since for row in closed)
+
+    def _rows(self, key: str) -> list[Row]:
         rows = [place.get(key) for place in (self.quarantine, self.parked)]
-        return any(row and row["state"] == Ended.CANCELLED_AT_CHANNEL for row in rows)
+        return [row for row in rows if row]
