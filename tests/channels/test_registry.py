@@ -80,6 +80,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"overlap": "-5m"}, "overlap"),
     ({"lag": "99999999999999d"}, "lag"),
     ({"overlap": "1m", "lag": "2m"}, "overlap is shorter than lag"),
+    ({"parked_kept": "89d"}, "parked_kept is shorter than quarantine_kept"),
     ({"limits": {"push_tasks": 6}}, "limits.push_tasks"),
     ({"limits": {"requests_per_second": 0}}, "limits.requests_per_second"),
     ({"limits": {"quarantine_share": 1.5}}, "limits.quarantine_share"),

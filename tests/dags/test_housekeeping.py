@@ -43,12 +43,12 @@ def test_where_nothing_was_staged_nothing_is_removed(airflow_db: None, staging: 
     assert PurgeStaging(task_id="purge").execute({}) == 0
 
 
-def test_what_waited_for_too_long_is_told_once_a_flow_channel_and_day(
+def test_what_waited_for_too_long_is_told_once_a_flow_channel_and_batch(
     airflow_db: None, staging: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     from order_integration.operators.housekeeping import ExpireWaiting
 
-    channels = {"shelf": {**SHELF, "parked_kept": "10d"}, "odd": {"connector": "marketplace"}}
+    channels = {"shelf": {**SHELF, "parked_kept": "10d", "quarantine_kept": "10d"}, "odd": {"connector": "marketplace"}}
     (tmp_path / "channels.yaml").write_text(yaml.safe_dump({"channels": channels}))
     monkeypatch.setenv("ORDER_INTEGRATION_CHANNELS", str(tmp_path / "channels.yaml"))
     days = {"shelf": 11, "odd": 400, "left": 400}  # `odd` is configured wrongly, `left` is not in the file any more
@@ -64,10 +64,13 @@ def test_what_waited_for_too_long_is_told_once_a_flow_channel_and_day(
     assert {name: len(one.parked.open_keys()) for name, one in places.items()} == {"shelf": 0, "odd": 2, "left": 0}
     alarms = [record.getMessage() for record in caplog.records if record.getMessage().startswith("ALARM")]
     told = "parked for more than {} days, and given up: 1 order_unknown, 1 replay"
-    assert [told.format(10) in text or told.format(30) in text for text in alarms] == [True, True]
+    assert [told.format(10) in text or told.format(90) in text for text in alarms] == [True, True]
     places["shelf"].parked.put("3", {"reason": "x", "record": {}}, run="r", now=since["shelf"])
     caplog.clear()
     assert ExpireWaiting(task_id="expire").execute({})["parked"] == 1
+    assert len([record for record in caplog.records if record.getMessage().startswith("ALARM")]) == 1
+    caplog.clear()
+    assert ExpireWaiting(task_id="expire").execute({})["parked"] == 0
     assert not [record for record in caplog.records if record.getMessage().startswith("ALARM")]
 
 

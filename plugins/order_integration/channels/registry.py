@@ -117,13 +117,15 @@ class ChannelConfig(BaseModel):
     reconcile_fetches_missing: bool = True
     reconcile_turns_red: bool = False  # while orders are extra, different or twice
     quarantine_kept: Duration = Field(default=timedelta(days=90), gt=timedelta(0))  # since a record was seen last
-    parked_kept: Duration = Field(default=timedelta(days=30), gt=timedelta(0))  # since a record began to wait
+    parked_kept: Duration = Field(default=timedelta(days=90), gt=timedelta(0))  # since a record began to wait
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.overlap < self.lag:
             raise ValueError("overlap is shorter than lag: what falls between two windows would never be read")
+        if self.parked_kept < self.quarantine_kept:
+            raise ValueError("parked_kept is shorter than quarantine_kept: a cancel would be given up before its order")
         _comes_at_all(self.schedule)
         _comes_at_all(self.reconcile_schedule, "reconcile_schedule")
         try:

@@ -45,25 +45,28 @@ class ExpireWaiting(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:  # noqa: ARG002
         """Returns how many were parked, how many in quarantine, how many keys were forgotten; and broken channels."""
-        from order_integration.flows.expiring import expire  # noqa: PLC0415
+        from order_integration.flows.expiring import forget, overdue  # noqa: PLC0415
 
         total = {"parked": 0, "quarantined": 0, "forgotten": 0}
         usable, broken = self._channels()
         for channel in usable:
             for flow in INBOUND:
-                found = expire(staging(), flow, channel, now())
-                for name, count in (("parked", found.parked.total()), ("quarantined", found.quarantined.total())):
-                    total[name] += count
-                total["forgotten"] += found.forgotten
+                moment = now()
+                found = overdue(staging(), flow, channel, moment)
                 if sentence := found.sentence(channel):
-                    self._tell(channel.name, flow, sentence)
+                    # Told first: after a kill it is told and ended by the next try.
+                    self._tell(channel.name, flow, f"{moment.date()} {found.digest[:8]}", sentence)
+                    found.end(moment)
+                total["parked"] += len(found.parked)
+                total["quarantined"] += len(found.quarantined)
+                total["forgotten"] += forget(staging(), flow, channel.name, moment)
         self.log.info("%s", total)
         return {**total, "left_alone": broken}
 
-    def _tell(self, channel: str, flow: str, sentence: str) -> None:
+    def _tell(self, channel: str, flow: str, window: str, sentence: str) -> None:
         from order_integration.operators.alarms import Alarm, AlarmKind, tell  # noqa: PLC0415
 
-        tell(Alarm(flow, channel, AlarmKind.EXPIRED, now().date().isoformat(), sentence))
+        tell(Alarm(flow, channel, AlarmKind.EXPIRED, window, sentence))
 
     def _channels(self) -> tuple[list[ChannelConfig], list[str]]:
         """All of the file, and those that only staging knows any more, with the default ages; and the broken ones."""
