@@ -31,10 +31,11 @@ from order_integration.operators.replay import ApproveReplay, ParkForReplay, Rep
 
 FLOW = "replay_quarantined"
 LONGEST_ANSWER = timedelta(hours=20)  # a run ends after 24
+RUNS_AT_ONCE = 8  # one that waits for an answer keeps no other from being asked, or a single key from being tried
 POLL = 10  # seconds between two looks at the flow's run
 
 for channel in channels_of(FLOW):
-    with DAG(**by_hand(FLOW, channel, __doc__ or ""), params=form()):
+    with DAG(**{**by_hand(FLOW, channel, __doc__ or ""), "max_active_runs": RUNS_AT_ONCE}, params=form()):
         common = {"flow": FLOW, "channel": channel.name}
 
         select = SelectQuarantined(task_id="select", **common)

@@ -151,6 +151,10 @@ def test_catchup_is_the_channel_s_choice(dags: dict[str, Any]) -> None:
     assert dags["fetch_orders__other"].catchup is False
 
 
+def test_a_replay_that_waits_for_an_answer_keeps_no_other_from_being_asked(every_dag: dict[str, Any]) -> None:
+    assert all(every_dag[f"replay_quarantined__{channel}"].max_active_runs > 1 for channel in USABLE)
+
+
 def test_what_drains_what_is_due_has_nothing_to_catch_up_on_and_runs_once_at_a_time(every_dag: dict[str, Any]) -> None:
     for flow in (*DRAINS, "check_orders"):
         for channel in USABLE:

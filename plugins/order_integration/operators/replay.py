@@ -38,7 +38,7 @@ class SelectQuarantined(FlowOperator):
     """Find what is meant. XCom gets counts alone; the keys are staged."""
 
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, Any]:
-        """Returns how many, for which reasons, and the text to be approved."""
+        """Returns how many, whether somebody is asked, and the text to be approved."""
         from order_integration.flows.replaying import What, selected  # noqa: PLC0415
 
         params, folder = context["params"], self.folder(context)
@@ -56,9 +56,7 @@ class SelectQuarantined(FlowOperator):
         return {
             "folder": folder.path,
             "count": len(rows),
-            "reasons": reasons,
             "asks": what is not What.ONE_KEY,
-            "paused": is_paused,
             "subject": f"Replay {len(rows)} records of {flow}, {channel.name}?",
             "text": _text(dag_id, reasons, str(params["note"]), is_paused=is_paused),
         }
