@@ -8,7 +8,8 @@ is paused is left alone, and has time to catch up once it is not.
 
 * **watch**, *channel …*: an entry of the channel file is wrong, so nothing of that channel runs, or nobody is told of
   its alarms. Correct it; all other channels were looked at.
-* **watch**, otherwise: staging can't be reached. It looks again in a quarter of an hour.
+* **watch**, otherwise: staging can't be reached, or notes of the channels that its log names can't be read; all other
+  channels were looked at. It looks again in a quarter of an hour.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -88,6 +88,10 @@ class UnknownOutcomeError(RetriableError):
     """A write was sent, but whether it was carried out is not known."""
 
 
+class UnfinishedError(RetriableError):
+    """Some records failed, and the others are done: it says little of how the other side does."""
+
+
 class LockedError(RetriableError):
     """A batch request of the same content type is open; `ids` names it."""
 

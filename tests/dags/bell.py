@@ -32,3 +32,10 @@ class BrokenBell(Bell):
 
 class NoBell:
     """Not a notifier."""
+
+
+class HoarseBell(Bell):
+    """It can't be made, and says more than anybody should hear."""
+
+    def __init__(self, path: str) -> None:
+        raise ValueError(f"no such secret: {path}")

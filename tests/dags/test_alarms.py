@@ -88,8 +88,8 @@ def test_a_run_that_is_cleared_and_fails_again_tells_nobody_twice(
     assert len(rings()) == 1
 
 
-def test_push_tasks_that_fail_for_the_same_cause_are_one_alarm(
-    shelf_dag: Any, back_office: BackOffice, rings: Rings, shelf: Any
+def test_push_tasks_that_fail_for_the_same_cause_are_one_alarm_and_the_window_is_settled(
+    shelf_dag: Any, back_office: BackOffice, rings: Rings, shelf: Any, staging: Path
 ) -> None:
     shelf(*(order(str(number), minutes=number) for number in range(6)))
     back_office.fault("POST", "create_orders", "status", status=500, skip=2, times=FOREVER)
@@ -98,7 +98,10 @@ def test_push_tasks_that_fail_for_the_same_cause_are_one_alarm(
 
     assert [run.states()[f"push[{number}]"] for number in range(3)] == ["success", "failed", "failed"]
     assert run.states()["settle"] == "failed"
-    assert [ring["kind"] for ring in rings()] == ["unavailable"]
+    assert [ring["kind"] for ring in rings()] == ["failed"]
+    note = json.loads((staging / "fresh/shelf/fetch_orders.json").read_text())
+    assert datetime.fromisoformat(note["until"]) == datetime.fromisoformat(DAY["window_end"])
+    assert "green_at" not in note
 
 
 def test_another_class_of_error_in_the_same_window_is_another_alarm(

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.dags.conftest import SHELF
-from tests.dags.runs import start
+from tests.dags.runs import at_once, start
 from tests.dags.test_alarms import Rings, age, heard_by
 from tests.dags.test_fetch_orders_runs import DAY
 from tests.shelf import order
@@ -239,6 +239,7 @@ def test_a_missing_notifier_is_said_by_name_and_stops_neither_the_others_nor_an_
     bells = [
         {"notifier": "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier", "text": "x"},
         {"notifier": "tests.dags.bell.NoBell"},
+        {"notifier": "tests.dags.bell.HoarseBell", "path": "canary"},
         {"notifier": "tests.dags.bell.Bell", "path": str(tmp_path / "rings"), "loudness": 11},
         {"notifier": "tests.dags.bell.Bell", "path": str(tmp_path / "rings")},
     ]
@@ -247,14 +248,22 @@ def test_a_missing_notifier_is_said_by_name_and_stops_neither_the_others_nor_an_
     runs = [start(watch), start(watch)]
 
     assert {run.state for run in runs} == {"failed"}
-    assert [ring["kind"] for ring in rings()] == ["configuration"] * 3
+    assert [ring["kind"] for ring in rings()] == ["configuration"] * 4
     said = " ".join(ring["sentence"] for ring in rings())
-    for words in ("no notifier airflow.providers.slack.", "NoBell is no notifier", "loudness"):
+    for words in (
+        "no notifier airflow.providers.slack.",
+        "NoBell is no notifier",
+        "HoarseBell can't be made: ValueError",
+        "loudness",
+    ):
         assert words in said
         assert words in caplog.text
+    assert "canary" not in said
 
 
-def test_a_broken_channel_is_told_by_its_notifiers(watch: Any, channel: Any) -> None:
+def test_a_broken_channel_is_told_by_its_notifiers_and_again_after_a_day(
+    watch: Any, channel: Any, staging: Path
+) -> None:
     rings = channel(schedule="now and then")
 
     assert start(watch).state == "failed"
@@ -262,6 +271,27 @@ def test_a_broken_channel_is_told_by_its_notifiers(watch: Any, channel: Any) -> 
     [ring] = rings()
     assert ring["kind"] == "configuration"
     assert "schedule 'now and then' is not a cron expression" in ring["sentence"]
+    age(staging / "alarms", timedelta(days=1))
+    start(watch)
+    start(watch)
+    assert len(rings()) == 2
+
+
+def test_a_channel_that_can_not_be_looked_at_blinds_nobody_for_the_others(
+    watch: Any, channel: Any, unpaused: Any, staging: Path, tmp_path: Path
+) -> None:
+    rings = channel()
+    path = tmp_path / "channels.yaml"
+    shelf = yaml.safe_load(path.read_text())["channels"]["shelf"]
+    path.write_text(yaml.safe_dump({"channels": {"first": shelf, "shelf": {**shelf, "schedule": "now and then"}}}))
+    unreadable = staging / "fresh/first/fetch_orders.watched.json"
+    unreadable.parent.mkdir(parents=True)
+    unreadable.write_text("{")
+
+    run = start(at_once(watch))
+
+    assert run.state == "failed"
+    assert [ring["channel"] for ring in rings()] == ["shelf"]
 
 
 def test_what_a_notifier_did_not_carry_is_tried_again_and_the_others_hear_of_it_once(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from order_integration.channels.registry import ChannelConfig
-from order_integration.flows.freshness import after_green, quiet_since, stale_since
+from order_integration.flows.freshness import after_settled, quiet_since, stale_since
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)  # a Tuesday
 NOTHING = timedelta(0)
@@ -28,7 +28,7 @@ def settled(until: datetime, **own: Any) -> dict[str, Any]:
 def test_in_whatever_order_windows_settle_the_note_only_goes_forward(ends: list[tuple[timedelta, int]]) -> None:
     note: dict[str, Any] = {}
     for number, (end, rows) in enumerate(ends):
-        note = after_green(note, NOON + timedelta(minutes=number), NOON + end, rows)
+        note = after_settled(note, NOON + timedelta(minutes=number), NOON + end, rows)
 
     with_orders = [end for end, rows in ends if rows]
     first = ends[0][0]
@@ -37,7 +37,15 @@ def test_in_whatever_order_windows_settle_the_note_only_goes_forward(ends: list[
 
 
 def test_a_window_by_hand_that_ends_in_the_future_is_settled_up_to_now() -> None:
-    assert after_green({}, NOON, NOON + timedelta(days=400))["until"] == NOON.isoformat()
+    assert after_settled({}, NOON, NOON + timedelta(days=400))["until"] == NOON.isoformat()
+
+
+def test_a_red_run_that_settled_its_window_makes_it_no_older_and_is_not_green() -> None:
+    green = after_settled({}, NOON, NOON, 1)
+
+    red = after_settled(green, NOON + timedelta(hours=1), NOON + timedelta(hours=1), 1, is_green=False)
+
+    assert red == {**green, **dict.fromkeys(("until", "orders_until"), (NOON + timedelta(hours=1)).isoformat())}
 
 
 @pytest.mark.parametrize(("late", "is_stale"), [(timedelta(minutes=30), False), (timedelta(minutes=31), True)])

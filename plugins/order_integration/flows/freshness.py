@@ -22,12 +22,15 @@ PATIENCE = timedelta(minutes=10)  # for a run to start, work and settle
 Row = dict[str, Any]
 
 
-def after_green(known: Mapping[str, Any], at: datetime, until: datetime | None = None, rows: int = 0) -> Row:
-    """The note of a flow after a run that settled green. `until`: its window's end; `rows`: what it read in it.
+def after_settled(
+    known: Mapping[str, Any], at: datetime, until: datetime | None = None, rows: int = 0, *, is_green: bool = True
+) -> Row:
+    """The note of a flow after a run that settled. `until`: its window's end; `rows`: what it read in it.
 
-    It never goes back: a backfill settles old windows.
+    A red one has settled its window, too: one record that fails for ever makes nothing old. It never goes back: a
+    backfill settles old windows.
     """
-    row = {**known, "green_at": _later(known.get("green_at"), at)}
+    row = {**known, "green_at": _later(known.get("green_at"), at)} if is_green else dict(known)
     if until is not None:
         until = min(until, at)  # a window by hand may end in the future
         row["until"] = _later(known.get("until"), until)

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from order_integration.channels.notifiers import NotifierConfig
-from order_integration.channels.registry import load_channels
+from order_integration.channels.registry import ChannelConfig, load_channels
 from order_integration.errors import ConfigurationError
 from order_integration.operators.base import now, staging
 from order_integration.operators.metrics import count_alarm
@@ -21,7 +21,16 @@ from order_integration.staging import Alarm, AlarmBook, AlarmKind, key_digest
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier
 
-__all__ = ["Alarm", "AlarmKind", "notifier_of", "tell", "tell_again", "tell_now_and_again", "tell_of_outage"]
+__all__ = [
+    "Alarm",
+    "AlarmKind",
+    "again_after",
+    "notifier_of",
+    "tell",
+    "tell_again",
+    "tell_now_and_again",
+    "tell_of_outage",
+]
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +106,20 @@ def tell_again(book: AlarmBook) -> None:
         book.done(token)
 
 
+def again_after(channel: str) -> timedelta:
+    """How long after an alarm the next one of the same outage; the default where the channel's entry is broken."""
+    with suppress(ConfigurationError):
+        known = load_channels().get(channel)
+        if isinstance(known, ChannelConfig):
+            return known.alarm_again_after
+    return ChannelConfig.model_fields["alarm_again_after"].default  # type: ignore[no-any-return]
+
+
 def notifier_of(config: NotifierConfig) -> "BaseNotifier":
     """The notifier itself.
 
-    Raises ConfigurationError where there is none of this name, or it does not take these arguments.
+    Raises ConfigurationError where there is none of this name, or it does not take these arguments. Its own words are
+    not repeated: they may quote an argument, which may be a secret.
     """
     from airflow.sdk import BaseNotifier  # noqa: PLC0415
 
@@ -111,12 +130,16 @@ def notifier_of(config: NotifierConfig) -> "BaseNotifier":
         raise ConfigurationError(
             f"alarms: there is no notifier {config.notifier}: is its provider installed?"
         ) from error
+    except Exception as error:  # noqa: BLE001 - whatever a provider's module does when it is imported
+        raise ConfigurationError(f"alarms: {config.notifier} can't be imported: {type(error).__name__}") from None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
         raise ConfigurationError(f"alarms: {config.notifier} is no notifier of Airflow")
     try:
         return found(**config.arguments)
     except TypeError as error:  # it names the argument
         raise ConfigurationError(f"alarms: {config.notifier}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - or its constructor
+        raise ConfigurationError(f"alarms: {config.notifier} can't be made: {type(error).__name__}") from None
 
 
 def _tell(alarm: Alarm, claimed: str) -> bool:

@@ -28,12 +28,14 @@ DEFECTS = (TypeError, AttributeError, NameError, LookupError, ArithmeticError, A
 class RedRun(AirflowFailException):
     """A run is red, for a reason that is ours to say: an alarm may repeat it, which an exception of others may not be.
 
-    `technical`: the other side did not answer, so it says no more than the task that asked.
+    `technical`: the other side did not answer, so it says no more than the task that asked. `unfinished`: some records
+    failed, which is not the same.
     """
 
-    def __init__(self, sentence: str, *, technical: bool = False) -> None:
+    def __init__(self, sentence: str, *, technical: bool = False, unfinished: bool = False) -> None:
         super().__init__(sentence)
         self.technical = technical
+        self.unfinished = unfinished
 
 
 class RetryByKind(RetryPolicy):

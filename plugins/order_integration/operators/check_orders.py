@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.operators.base import FlowOperator, RedRun, now, run_key, staging
-from order_integration.operators.fresh import note_green
+from order_integration.operators.fresh import note_settled
 from order_integration.staging import OpenBatches
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Sweep(FlowOperator):
         if swept.troubles:
             ti.xcom_push(key="return_value", value=counts)
             raise RedRun("; ".join(swept.troubles)[:2000])
-        note_green(self.flow, channel.name)
+        note_settled(self.flow, channel.name)
         return counts
 
 

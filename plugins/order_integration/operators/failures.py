@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import (
@@ -19,7 +18,6 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from order_integration.channels.registry import ChannelConfig, load_channels
 from order_integration.errors import (
     ConfigurationError,
     ContractError,
@@ -27,8 +25,9 @@ from order_integration.errors import (
     LockedError,
     RefusedError,
     RetriableError,
+    UnfinishedError,
 )
-from order_integration.operators.alarms import Alarm, AlarmKind, tell, tell_of_outage
+from order_integration.operators.alarms import Alarm, AlarmKind, again_after, tell, tell_of_outage
 from order_integration.operators.base import RedRun, staging
 from order_integration.operators.inbound import BY_SCHEDULE
 from order_integration.staging import AlarmBook, Fresh
@@ -42,6 +41,7 @@ log = logging.getLogger(__name__)
 KINDS: tuple[tuple[type[BaseException], AlarmKind], ...] = (
     (ConfigurationError, AlarmKind.CONFIGURATION),
     (LockedError, AlarmKind.LOCKED),
+    (UnfinishedError, AlarmKind.FAILED),
     (RetriableError, AlarmKind.UNAVAILABLE),
     (ContractError, AlarmKind.CONTRACT),
     (RefusedError, AlarmKind.REFUSED),
@@ -88,7 +88,7 @@ def _tell_of_the_dead(alarm: Alarm, why: str) -> None:
 
 def _tell(alarm: Alarm) -> None:
     since = _green_since(alarm)
-    is_told = tell_of_outage(alarm, since, _again_after(alarm.channel)) if since is not None else tell(alarm)
+    is_told = tell_of_outage(alarm, since, again_after(alarm.channel)) if since is not None else tell(alarm)
     if not is_told:
         log.info("no alarm: %s was told of this window, or of this outage", alarm.kind)
 
@@ -116,7 +116,8 @@ def _judged(error: BaseException | None) -> tuple[AlarmKind, str]:
         return AlarmKind.KILLED, "its process died without a word, or was lost; the scheduler's log says how"
     for one in _causes(error):
         if isinstance(one, RedRun):
-            return (AlarmKind.UNAVAILABLE if one.technical else AlarmKind.VERDICT), str(one)
+            kind = AlarmKind.UNAVAILABLE if one.technical else AlarmKind.VERDICT
+            return (AlarmKind.FAILED if one.unfinished else kind), str(one)
         for of, kind in KINDS:
             if isinstance(one, of):
                 return kind, str(one) if isinstance(one, IntegrationError) else f"ended by {type(one).__name__}"
@@ -157,11 +158,3 @@ def _green_since(alarm: Alarm) -> str | None:
     with suppress(Exception):  # staging is away: said when the alarm is to be noted
         return str(Fresh(staging(), alarm.channel, alarm.flow).get().get("green_at", "the beginning"))
     return None
-
-
-def _again_after(channel: str) -> timedelta:
-    with suppress(ConfigurationError):
-        known = load_channels().get(channel)
-        if isinstance(known, ChannelConfig):
-            return known.alarm_again_after
-    return ChannelConfig.model_fields["alarm_again_after"].default  # type: ignore[no-any-return]

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from order_integration.channels.registry import ChannelConfig, configured
-from order_integration.errors import LockedError, RetriableError
+from order_integration.errors import LockedError, UnfinishedError
 from order_integration.operators.base import FlowOperator, RedRun, is_last_try, now, run_key, staging, tries_before
-from order_integration.operators.fresh import note_green
+from order_integration.operators.fresh import note_settled
 from order_integration.operators.lock_wait import LOCK_PATIENCE, WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches, OwedLinks, Waiting
@@ -93,7 +93,7 @@ class Push(FlowOperator):
     async def run_step(self, context: "Context", channel: ChannelConfig) -> dict[str, int]:
         """Returns counts by result.
 
-        Raises RetriableError while some records may still pass; outcomes are published before.
+        Raises UnfinishedError while some records may still pass; outcomes are published before.
         """
         from order_integration.flows.handing_over import keep_outcomes, said_before  # noqa: PLC0415
         from order_integration.flows.inbound import CHUNK  # noqa: PLC0415
@@ -112,7 +112,7 @@ class Push(FlowOperator):
         if balance.failed:
             wait = max(outcome.retry_after or 0.0 for outcome in outcomes) or None
             sentence = f"{balance.failed} of {len(outcomes)} records failed; the others are done"
-            raise RetriableError(sentence, retry_after=wait)
+            raise UnfinishedError(sentence, retry_after=wait)
         return dict(balance.results)
 
     async def _push(self, context: "Context", channel: ChannelConfig, rows: list[dict[str, Any]]) -> list[Any]:
@@ -151,11 +151,13 @@ class Settle(WaitsForLock):
         table = balance.as_row()
         self.log.info("%s of %s\n%s", self.flow, channel.name, as_table(table))
         count_records(self.flow, channel.name, table)
-        if sentence := verdict(balance, channel.limits):
+        sentence = verdict(balance, channel.limits)
+        if balance.holds:  # what failed is parked, so the window is done, whatever its colour
+            until = datetime.fromisoformat(fetched["window_end"]) if fetched["window_end"] else None
+            note_settled(self.flow, channel.name, until, fetched["rows"], is_green=sentence is None)
+        if sentence:
             context["ti"].xcom_push(key="return_value", value=table)
-            raise RedRun(sentence, technical=bool(balance.failed))
-        until = datetime.fromisoformat(fetched["window_end"]) if fetched["window_end"] else None
-        note_green(self.flow, channel.name, until, fetched["rows"])
+            raise RedRun(sentence, unfinished=balance.holds and bool(balance.failed))
         return table
 
     def patience(self, error: LockedError) -> timedelta:

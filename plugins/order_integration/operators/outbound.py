@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from order_integration.channels.registry import ChannelConfig
 from order_integration.operators.base import FlowOperator, RedRun, is_last_try, now, run_key, staging
-from order_integration.operators.fresh import note_green
+from order_integration.operators.fresh import note_settled
 from order_integration.operators.lock_wait import WaitsForLock
 from order_integration.operators.metrics import count_records
 from order_integration.staging import Folder, OpenBatches
@@ -131,5 +131,5 @@ class Settle(OutboundOperator):
             ti.xcom_push(key="return_value", value=table)
             technical = any(sent.technical for sent in sents)
             raise RedRun(settling.without_people(sentence), technical=technical)
-        note_green(self.flow, channel.name)
+        note_settled(self.flow, channel.name)
         return table

@@ -16,7 +16,14 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from order_integration.channels.registry import BrokenChannel, ChannelConfig, load_channels
 from order_integration.errors import ConfigurationError
 from order_integration.flows import FETCH_ORDERS
-from order_integration.operators.alarms import Alarm, AlarmKind, notifier_of, tell_again, tell_now_and_again
+from order_integration.operators.alarms import (
+    Alarm,
+    AlarmKind,
+    again_after,
+    notifier_of,
+    tell_again,
+    tell_now_and_again,
+)
 from order_integration.operators.base import RedRun, now, staging
 from order_integration.operators.flow_dag import dag_id
 from order_integration.staging import AlarmBook, Fresh, OpenBatches, key_digest
@@ -28,7 +35,6 @@ log = logging.getLogger(__name__)
 
 FLOW = "watch_channels"
 SENDS_FEEDS = "update_orders"
-ONCE = timedelta(0)
 RESUMED_AT = "resumed_at"  # in what is known of a flow: until then it was paused, or nobody watched it
 LASTING = (AlarmKind.STALE, AlarmKind.QUIET)
 
@@ -41,18 +47,25 @@ class WatchChannels(BaseOperator):
     def execute(self, context: "Context") -> dict[str, int]:
         """Returns counts."""
         counts: Counter[str] = Counter()
-        wrong = []
+        wrong: list[str] = []
+        failed: list[Exception] = []
         for channel in load_channels().values():
             for sentence in wrong_settings(channel):
                 wrong.append(sentence)
                 # The sentence is the window: another mistake is another alarm.
                 alarm = Alarm(FLOW, channel.name, AlarmKind.CONFIGURATION, key_digest(sentence), sentence)
-                tell_now_and_again(alarm, ONCE)
-            if isinstance(channel, ChannelConfig):
-                counts.update(Watch(channel, context["ti"]).look())
-            for flow in staging().names(f"alarms/{channel.name}"):
-                tell_again(AlarmBook(staging(), channel.name, flow))
+                tell_now_and_again(alarm, again_after(channel.name))
+            try:
+                if isinstance(channel, ChannelConfig):
+                    counts.update(Watch(channel, context["ti"]).look())
+                for flow in staging().names(f"alarms/{channel.name}"):
+                    tell_again(AlarmBook(staging(), channel.name, flow))
+            except Exception as error:  # noqa: BLE001 - all other channels are looked at all the same
+                self.log.error("%s can't be looked at: %s", channel.name, type(error).__name__)  # noqa: TRY400
+                failed.append(error)
         self.log.info("%s", dict(counts))
+        if failed:
+            raise ExceptionGroup("; ".join([*wrong, f"{len(failed)} channels can't be looked at"]), failed)
         if wrong:
             raise RedRun("; ".join(wrong))
         return dict(counts)

@@ -13,6 +13,7 @@ class AlarmKind(StrEnum):
 
     CONFIGURATION = "configuration"  # a setting is wrong
     UNAVAILABLE = "unavailable"  # the channel or Omnitron does not answer, or not as agreed
+    FAILED = "failed"  # some records failed in their last try
     LOCKED = "locked"  # another batch request was in the way for hours
     CONTRACT = "contract"  # the other side, or our staging, is not what we rely on
     REFUSED = "refused"  # Omnitron refuses what it was to take
