@@ -37,6 +37,21 @@ def test_what_is_old_goes_and_what_waits_stays(airflow_db: None, staging: Path) 
     assert left == ages.keys() - DAYS.keys()
 
 
+def test_what_a_kill_left_half_written_goes_after_a_day(airflow_db: None, staging: Path) -> None:
+    from order_integration.operators.housekeeping import PurgeStaging
+
+    folder = staging / "quarantine/c/f"
+    folder.mkdir(parents=True)
+    for name, hours in ((".old.json.7", 25), (".young.json.7", 1), ("waits.json", 25)):
+        (folder / name).write_bytes(b"{}")
+        moment = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
+        os.utime(folder / name, (moment, moment))
+
+    assert PurgeStaging(task_id="purge").execute({}) == 1
+
+    assert {file.name for file in folder.iterdir()} == {".young.json.7", "waits.json"}
+
+
 def test_where_nothing_was_staged_nothing_is_removed(airflow_db: None, staging: Path) -> None:
     from order_integration.operators.housekeeping import PurgeStaging
 

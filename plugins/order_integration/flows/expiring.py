@@ -36,7 +36,7 @@ class Overdue:
         return key_digest(repr([sorted(str(row["key"]) for row in rows) for rows in (self.parked, self.quarantined)]))
 
     def end(self, now: datetime) -> None:
-        """As old as they were: what a run that is under way read later may wait again, and what was seen since goes on."""
+        """As old as they were: what a run read later may wait again. What was seen since goes on waiting."""
         for place, rows in ((self.places.parked, self.parked), (self.places.quarantine, self.quarantined)):
             for row in rows:
                 known = place.get(row["key"])

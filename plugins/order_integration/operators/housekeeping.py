@@ -23,6 +23,9 @@ KEPT = {
 }
 
 
+DRAFTS_KEPT = timedelta(days=1)  # of files: what is half written for so long was left by a kill
+
+
 class PurgeStaging(BaseOperator):
     """Remove what runs staged more than a week ago, and what a channel said of items two months ago.
 
@@ -34,7 +37,7 @@ class PurgeStaging(BaseOperator):
         removed = {folder: staging().purge(folder, now() - kept) for folder, kept in KEPT.items()}
         for folder, kept in KEPT.items():
             self.log.info("%d files of %s were older than %d days", removed[folder], folder, kept.days)
-        return sum(removed.values())
+        return sum(removed.values()) + staging().purge_drafts(now() - DRAFTS_KEPT)
 
 
 class ExpireWaiting(BaseOperator):
