@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from order_integration.errors import IntegrationError, RefusedError, RetriableError
-from order_integration.staging import key_digest
+from order_integration.staging import Places, key_digest
 from tests.conftest import BackOffice
 from tests.flows.after_sales import UPDATES, arrive, from_now_on, killed_push, last_batch, order, steps_of, writes
 from tests.flows.steps import DAY, Steps, results
@@ -511,3 +511,16 @@ def test_two_runs_at_once_end_in_the_same_state(steps: Steps, back_office: BackO
     assert len([call for call in writes(back_office) if call[0] == "PATCH" and "order_items" in call[1]]) == 5
     assert {row["status"] for row in back_office.rows("order_items")} == {"550"}
     assert all(row["status"] == "done" for row in back_office.rows("batch_requests"))
+
+
+def test_news_of_an_order_that_was_cancelled_while_it_waited_wait_for_nothing(steps: Steps) -> None:
+    moment = "2026-01-06T12:00:00+00:00"
+    waited = Places.of(steps.staging, steps.channel.name, "fetch_orders")
+    for key in ("1", "2"):
+        waited.quarantine.put(key, {"reason": "x"}, run="r", now=moment)
+    waited.close("1", "cancelled_at_channel", now=moment, read_at=moment)
+    told(*(news(f"{key}-1/1", status="500", order_remote_id=key, modified_at=moment) for key in ("1", "2")))
+
+    assert results(steps.run()) == {"unchanged": 1, "parked": 1}
+
+    assert steps.keys(steps.parked) == {"2-1/1": ("order_unknown", "order_remote_id")}

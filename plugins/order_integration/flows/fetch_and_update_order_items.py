@@ -16,12 +16,14 @@ from order_integration.flows.pushing import Pushing, items_of, latest, pushed, s
 from order_integration.omnitron.client import Memo, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.order_items import OrderItems, learnt
-from order_integration.staging import Said, key_digest
+from order_integration.staging import Places, Said, key_digest
 
 # Records under way at once: an item is to be read just before it is changed, not long before.
 AT_ONCE = 16
 KIND = "orderitem"
 FLOW = "fetch_and_update_order_items"
+
+ORDERS = "fetch_orders"  # the flow that brings what is changed here
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -72,6 +74,9 @@ class _Desk:
 
     async def push_one(self, item: Item) -> Outcome:
         """Every item that is linked with the id."""
+        if self._is_over(item.dto):
+            log.info("the order of %s was cancelled while it waited, and never created", key_digest(item.key))
+            return Outcome(item.key, Result.UNCHANGED)
         async with self._slots:
             dto = await latest(self.ctx, GetUpdatedOrderItems, item, same)  # type: ignore[type-abstract]
             if dto is None:
@@ -87,6 +92,13 @@ class _Desk:
             except RecordError as error:
                 return set_apart(item, error, links=tuple(links))
         return Outcome(item.key, Result.UPDATED if links else Result.UNCHANGED, links=tuple(links))
+
+    def _is_over(self, dto: ChannelUpdateOrderItemDto) -> bool:
+        """Whether the order will never be there: there is nothing to wait for."""
+        order = dto.order_remote_id
+        if not order or self.orders.get(order):
+            return False
+        return Places.of(self.ctx.staging, self.ctx.channel.name, ORDERS).was_cancelled_at_channel(order)
 
     async def _change(self, row: Row, dto: ChannelUpdateOrderItemDto, key: str) -> Row | None:
         """What the channel said is remembered of each item: another one of the id may not be linked, or changed yet."""
