@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CHANNEL ?= marketplace
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run test hostile conformance judge check up down clean env lock
+.PHONY: help run up down clean test faults hostile canaries conformance judge check env lock
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
 

@@ -2,8 +2,8 @@
 
 **compare** reads the channel's window, looks for each order in Omnitron by the channel's id, asks the channel for those
 of Omnitron that were not in it, and writes the report; what is missing in Omnitron is parked → **fetch_missing** starts
-a run of `fetch_orders` that begins with it (skipped, if there is nothing, or more than `quarantine_floor`) and **report**
-says what was found: a table in its log, metrics, and an alarm for differences that nobody was told of yet.
+a run of `fetch_orders` that begins with it (skipped, if there is nothing, or more than `quarantine_floor`) and
+**report** says what was found: a table in its log, metrics, and an alarm for differences that nobody was told of yet.
 
 Nothing is written into Omnitron by this DAG, and nothing at the channel. It may run at any time.
 
