@@ -10,7 +10,7 @@ from tests.conftest import PASSWORD, USER
 from tests.sweeps.driving import Driven, drive, woken
 from tests.sweeps.home import CHANNEL
 from tests.sweeps.servers import BEGIN, BETWEEN, END
-from tests.sweeps.state import differences, state_of
+from tests.sweeps.state import differences, rows, state_of
 from tests.sweeps.world import World, lately, later, window
 
 ARRIVED = "arrived"
@@ -18,6 +18,7 @@ FETCH, UPDATE, CHECK = "fetch_orders", "update_orders", "check_orders"
 CANCEL, ITEMS = "fetch_and_create_cancel", "fetch_and_update_order_items"
 ASK, ANSWER = "fetch_and_create_cancellation_requests", "update_cancellation_requests"
 CUTS = "-cut-"  # in the code of a report
+REFUSED = "SELECT count(DISTINCT order_id) AS orders FROM feed_lines WHERE result = 'FAILED'"
 MENDS = 3  # at most; a story that is still red then has no end
 Conf = Callable[[], dict[str, Any]]
 
@@ -32,7 +33,6 @@ class Story:
     conf: Conf = dict
     again: Conf = dict
     is_patient: bool = False  # a feed is waited for
-    refused: int = 0  # orders that the channel takes in no run
 
     def begin(self, world: World) -> None:
         """The situation, as it was when it was first brought about."""
@@ -46,15 +46,16 @@ class Story:
         """The run; and where it is red, what its documentation says to do. `clears`: a person does not wait."""
         waiting = waited(world) if self.is_patient else None
         told = [drive(self.flow, self.conf(), waiting)]
-        while (not told[-1].is_green or self._is_owing(told[-1])) and len(told) <= MENDS:
+        while (not told[-1].is_green or self._is_owing(world, told[-1])) and len(told) <= MENDS:
             told.append(self._mended(world, told[-1], waiting, clears=clears))
         return told
 
-    def _is_owing(self, run: Driven) -> bool:
+    def _is_owing(self, world: World, run: Driven) -> bool:
         """What single failures leave turns no run red that tells a channel, or asks it: the next one looks again."""
         table, swept = run.said("settle"), run.said("sweep")
         owing = table["failed"] + table["waiting"] + table["left_out"] if "due" in table else 0
-        return bool(owing > self.refused or swept.get("running"))
+        [refused] = rows(world.servers.channel_database, REFUSED)  # would be so again
+        return bool(owing > refused["orders"] or swept.get("running"))
 
     def _mended(self, world: World, run: Driven, waiting: Any, *, clears: bool) -> Driven:
         """What is parked, or still due, is the next run's; what never came so far is cleared, or read again."""
@@ -197,7 +198,7 @@ STORIES = {
     for story in (
         Story(FETCH, FETCH, nothing, lambda: window(BETWEEN, END), later),
         Story(UPDATE, UPDATE, parcels),
-        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, as_feed, as_feed, is_patient=True, refused=1),
+        Story(f"{UPDATE} (feed)", UPDATE, refused_parcel, as_feed, as_feed, is_patient=True),
         Story(CHECK, CHECK, forgotten),
         Story(CANCEL, CANCEL, cancelled, lately, later),
         Story(ITEMS, ITEMS, delivered, lately, later),
