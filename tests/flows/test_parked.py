@@ -100,6 +100,20 @@ def test_a_parked_order_that_the_channel_has_no_more_is_closed_and_not_created(
     assert (asked.parked.get("1") or {})["state"] == "gone_at_channel"
 
 
+@pytest.mark.parametrize("floor", [1, 2])
+def test_too_many_that_are_gone_at_once_stay_parked_and_the_run_is_red(
+    steps: Steps, back_office: BackOffice, shelf, floor: int
+) -> None:
+    steps.channel = config(connector="tests.flows.test_parked:Asked", limits={"quarantine_floor": floor})
+    park(steps, order("1"), order("2"))
+    AskedGetOrders.answers = {"1": None, "2": None}
+
+    said = steps.verdict(steps.run()) or ""
+
+    assert len(steps.parked.open_keys()) == (2 if floor == 1 else 0)
+    assert ("the channel knows 2 parked records no more" in said) == (floor == 1)
+
+
 def test_a_retry_does_not_do_again_what_an_earlier_try_settled(steps: Steps, back_office: BackOffice, shelf) -> None:
     shelf(order("1"), order("2", minutes=1))
     chunks, _ = asyncio.run(steps.staged(DAY, "run"))

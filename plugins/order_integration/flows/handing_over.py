@@ -32,6 +32,7 @@ def collected(chunks: Folder, pushed: Iterable[Folder | None]) -> tuple[Settleme
             if outcome.result in {Result.QUARANTINED, Result.PARKED}:
                 settlement.records[row["key"]] = row["record"]
     balance = Balance(rows=manifest["rows"], duplicates=manifest["duplicates"], distinct=manifest["distinct"])
+    balance.gone_left = manifest.get("gone_left", 0)
     return settlement, balance
 
 

@@ -29,6 +29,7 @@ PARKED = "parked"
 CHUNK = "chunk"
 QUARANTINED = "quarantined"
 MANIFEST = "manifest"
+GONE_LEFT = "gone_left"
 
 PARKED_AT_MOST = 5000  # parked records that one run begins with
 PARKED_AT_ONCE = 16  # of them read from the channel at the same time
@@ -100,21 +101,36 @@ async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked
             rows += folder.write(f"{PAGE}-{pages:05}", page)
             log.info("page %d: %d rows", pages, len(page))
     places = Places.of(parked.staging, connector.channel.name, spec.name)
-    waited = folder.write(PARKED, await _parked_records(command, places, began))
-    return {"pages": pages, "rows": rows, "parked": waited}
+    gone: list[str] = []
+    waited = folder.write(PARKED, await _parked_records(command, places, began, gone))
+    return {
+        "pages": pages,
+        "rows": rows,
+        "parked": waited,
+        "gone_left": _close_gone(connector, places, gone, folder, began),
+    }
 
 
-async def _parked_records(command: ReadCommand[D], places: Places, began: str) -> list[Row]:
+def _close_gone(connector: Connector, places: Places, gone: list[str], folder: Folder, began: str) -> int:
+    """Returns how many stay open: so many at once are rather asked for at the wrong place, and the run is red."""
+    left = len(gone) if len(gone) > connector.channel.limits.quarantine_floor else 0
+    folder.write(GONE_LEFT, [{"count": left}])
+    for key in gone[left:]:
+        places.close(key, Ended.GONE_AT_CHANNEL, now=datetime.now(UTC).isoformat(), read_at=began)
+    return left
+
+
+async def _parked_records(command: ReadCommand[D], places: Places, began: str, gone: list[str]) -> list[Row]:
     """Those that were not tried for longest, afresh from the channel where that can be: they may have changed.
 
-    Each with the moment it was read: what is used as it was staged is as old as it was.
+    Each with the moment it was read: what is used as it was staged is as old as it was. `gone` gets the keys of others.
     """
     waiting = sorted(places.parked.open_keys().items(), key=lambda one: str(one[1]["last_seen"]))[:PARKED_AT_MOST]
     if not command.can_get_by_key():
         return [row for key, one in waiting if (row := _as_staged(key, one))]
     records: list[Row] = []
     for some in slices(waiting, PARKED_AT_ONCE):
-        found = await asyncio.gather(*(_parked_record(command, places, key, row, began) for key, row in some))
+        found = await asyncio.gather(*(_parked_record(command, key, row, began, gone) for key, row in some))
         records += [record for record in found if record is not None]
     return records
 
@@ -127,7 +143,7 @@ def _as_staged(key: str, row: Row) -> Row | None:
     return {"record": row["record"], "read_at": moment_of(row)}
 
 
-async def _parked_record(command: ReadCommand[D], places: Places, key: str, row: Row, began: str) -> Row | None:
+async def _parked_record(command: ReadCommand[D], key: str, row: Row, began: str, gone: list[str]) -> Row | None:
     """None: the channel has it no more, so it waits for nothing. What can't be read now is used as it was staged."""
     if command.is_without_id(key):
         return _as_staged(key, row)
@@ -139,8 +155,8 @@ async def _parked_record(command: ReadCommand[D], places: Places, key: str, row:
         )
         return _as_staged(key, row)
     if record is None:
-        log.warning("parked record %s is not in the channel any more; it is closed", key_digest(key))
-        places.close(key, Ended.GONE_AT_CHANNEL, now=datetime.now(UTC).isoformat(), read_at=began)
+        log.warning("parked record %s is not in the channel any more", key_digest(key))
+        gone.append(key)
         return None
     return {"record": record, "read_at": began}
 
@@ -180,6 +196,7 @@ async def transform(
         "distinct": len(entries),
         "chunks": len(made),
         "began": began["read_at"],
+        "gone_left": sum(row["count"] for row in fetched.read(GONE_LEFT)) if GONE_LEFT in fetched.names() else 0,
     }
     chunks.write(MANIFEST, [manifest])
     return manifest

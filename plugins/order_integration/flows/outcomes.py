@@ -82,6 +82,7 @@ class Balance:
     new_in_quarantine: int = 0
     failed: int = 0
     links_refused: int = 0
+    gone_left: int = 0  # parked keys that the channel has no more, too many at once to be closed
 
     def count(self, outcomes: Iterable[Outcome]) -> None:
         """Add outcomes, one per key."""

@@ -164,6 +164,8 @@ def verdict(balance: Balance, limits: ChannelLimits) -> str | None:
         return "the balance does not hold: a record is missing or counted twice"
     if balance.links_refused:
         return f"Omnitron refuses {balance.links_refused} links; its Marketplace Logs and the log of settle name them"
+    if balance.gone_left:
+        return f"the channel knows {balance.gone_left} parked records no more: is it the right one? They stay parked"
     if balance.failed:
         return f"{balance.failed} records failed in their last try; they are parked, and the next run begins with them"
     allowed = max(limits.quarantine_floor, limits.quarantine_share * balance.distinct)
