@@ -84,6 +84,12 @@ class Api(AirflowApi):
         """DAGs of which a task failed in a run that began since then, for good or not."""
         return {str(row["dag_id"]) for row in self.tasks_since(since, ("up_for_retry", "failed"))}
 
+    def under_way(self, flow: str) -> set[str]:
+        """DAGs of a flow that have a run which is not over."""
+        answer = self._call("GET", "/api/v2/dags/~/dagRuns", params={"state": ["queued", "running"], "limit": 100})
+        answer.raise_for_status()
+        return {run["dag_id"] for run in answer.json()["dag_runs"] if run["dag_id"].startswith(f"{flow}__")}
+
     def give_up(self, dag_id: str) -> None:
         """A person marks its runs that are under way as failed."""
         answer = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"state": ["running"]})

@@ -1,6 +1,5 @@
 """One story for all channels at once: each is disturbed in its own way, at one call of each flow."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from tests.sweeps.scheduler.kinds import KINDS, PLAIN, Killed, Point, Spoilt
 from tests.sweeps.scheduler.stand import Stand
 
 SYNC, FEED = {"is_sync": True}, {"is_sync": False}
-ALL_WAIT_SECONDS = 300.0
 NEXT_RUNS = 2  # that may be needed until all is told
 LATE = timedelta(hours=1)  # of orders: they arrive while the scheduler dies
 POINTS = {
@@ -80,7 +78,7 @@ class Sweep(Story):
                 self._run(calls, SHIPPED[number - 1])
             elif number < len(MODES):
                 self.say("   the scheduler is killed, its workers live on; and the triggerer, while all wait")
-                self._dying(calls, _SchedulerAndTriggerer(self.deployment, len(calls), super()._work), (UPDATE, CHECK))
+                self._dying(calls, _SchedulerAndTriggerer(self.deployment, super()._work), (UPDATE, CHECK))
             else:
                 self.say("   the runs are given up while they wait")
                 self.follower.run(calls, _GivenUp(self.deployment))
@@ -213,21 +211,18 @@ class _AllTasks(_Deaths):
 
 @dataclass
 class _SchedulerAndTriggerer(_Deaths):
-    """First the scheduler alone, while some send; then the triggerer, while all wait."""
+    """First the scheduler alone, while some send; then the triggerer, while all wait that still go on."""
 
-    channels: int
     work: Meanwhile  # what the channels do
     scheduler: bool = False
     triggerer: bool = False
-    patience: float = field(default_factory=lambda: time.monotonic() + ALL_WAIT_SECONDS)
 
     def __call__(self, waiting: Waiting) -> None:
         """Feeds are decided after both."""
         if not self.scheduler and "send" in {row["task_id"] for row in self.deployment.api.running()}:
             self.deployment.kill("scheduler", whole=False)
             self.scheduler = True
-        some = waiting and time.monotonic() > self.patience  # a run may have ended before
-        if not self.triggerer and (len(waiting) == self.channels or some):
+        if not self.triggerer and waiting and self.deployment.api.under_way(UPDATE) <= waiting:
             self.deployment.kill("triggerer")
             self.triggerer = True
         if self.triggerer:
