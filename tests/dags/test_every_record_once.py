@@ -161,7 +161,7 @@ async def read(story: Story, steps: Steps, number: int) -> Counter[tuple[str, st
     fetched, chunks = steps.folder(f"run-{number}", f"fetch-{ClockShelf.now}"), steps.folder(f"run-{number}", "t")
     connector = steps.connector()
     try:
-        await fetch(steps.spec, connector, reading, steps.parked, fetched)
+        await fetch(steps.spec, connector, reading, steps.staging, fetched)
     except RetriableError:
         return await read(story, steps, number)  # as Airflow does: in a folder of its own
     manifest = await transform(steps.spec, connector, fetched, reading.fresh_from, {"identifier": "email"}, chunks)

@@ -159,7 +159,7 @@ class Steps:
         async with self.omnitron() as omnitron:
             found = await self.spec.preflight(omnitron, self.channel)
         async with self.connector() as connector:
-            await fetch(self.spec, connector, reading, self.parked, fetched)
+            await fetch(self.spec, connector, reading, self.staging, fetched)
             return chunks, await transform(self.spec, connector, fetched, reading.fresh_from, found, chunks)
 
     async def push(self, chunks: Folder, number: int, run: str, *, last_try: bool = True) -> Folder:

@@ -104,7 +104,7 @@ def test_what_was_read_early_is_old_however_late_it_is_transformed(updates: Step
 
     async def in_a_task_each() -> None:
         async with updates.connector() as connector:
-            await fetch(updates.spec, connector, DAY, updates.parked, fetched)
+            await fetch(updates.spec, connector, DAY, updates.staging, fetched)
             put("550", 10)
             await updates.whole(run="newer")
             await transform(updates.spec, connector, fetched, DAY.fresh_from, {}, chunks)

@@ -21,7 +21,7 @@ from order_integration.flows.pushing import Pushing
 from order_integration.flows.transforming import Entry, entries_of, in_chunks, in_groups
 from order_integration.flows.windows import Reading
 from order_integration.omnitron.client import Omnitron, slices
-from order_integration.staging import Ended, Folder, Places, Waiting, key_digest, moment_of
+from order_integration.staging import Ended, Folder, Places, Staging, key_digest, moment_of
 
 BEGAN = "began"
 PAGE = "page"
@@ -86,7 +86,7 @@ class Inbound(Generic[D]):
 # fetch ----------------------------------------------------------------------------------------------------------------
 
 
-async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked: Waiting, folder: Folder) -> Row:
+async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, staging: Staging, folder: Folder) -> Row:
     """Stage the window's pages as they come, if there is one, and the records that were parked before. Returns counts.
 
     When it begins is staged as well: what was read earlier never takes the place of what was read later.
@@ -100,7 +100,7 @@ async def fetch(spec: Inbound[D], connector: Connector, reading: Reading, parked
             pages += 1
             rows += folder.write(f"{PAGE}-{pages:05}", page)
             log.info("page %d: %d rows", pages, len(page))
-    places = Places.of(parked.staging, connector.channel.name, spec.name)
+    places = Places.of(staging, connector.channel.name, spec.name)
     gone: list[str] = []
     waited = folder.write(PARKED, await _parked_records(command, places, began, gone))
     return {

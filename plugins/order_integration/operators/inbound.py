@@ -45,8 +45,7 @@ class Fetch(FlowOperator):
         start, end = (window.start.isoformat(), window.end.isoformat()) if window else (None, None)
         self.log.info("reading %s: %s", channel.name, f"from {start} to {end}" if window else "only what waits")
         async with connector:
-            parked = Waiting.parked(staging(), channel.name, self.flow)
-            counts = await fetch(spec, connector, reading, parked, folder)
+            counts = await fetch(spec, connector, reading, staging(), folder)
         return {
             **counts,
             "folder": folder.path,
