@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.serving import SERVER, TRANSPORT, stop_listening
+from sandbox.serving import SERVER, TRANSPORT, not_listening
 from sandbox.serving import running as running  # noqa: PLC0414 - every stand-in has it from here
 from sandbox.serving import serve as serve  # noqa: PLC0414
 
@@ -232,8 +232,9 @@ class FaultMiddleware:
             case "cut_before":
                 await _cut(scope, receive)
             case "refuse":
-                await _cut(scope, receive)
-                await stop_listening(scope[SERVER], action["seconds"])
+                async with not_listening(scope[SERVER]):  # before the cut, or the caller would be back too early
+                    await _cut(scope, receive)
+                    await asyncio.sleep(action["seconds"])
             case "cut_after":
                 messages = await self._work(scope, receive)
                 call["status"] = messages[0]["status"]

@@ -8,8 +8,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -70,17 +70,21 @@ def running(app: ASGIApp) -> Iterator[str]:
         listener.close()
 
 
-async def stop_listening(server: uvicorn.Server, seconds: float) -> None:
-    """Closes the listening socket, and opens it again on the same port; once at a time."""
+@asynccontextmanager
+async def not_listening(server: uvicorn.Server) -> AsyncIterator[None]:
+    """Closes the listening socket, and in the end opens it again on the same port; once at a time."""
     if not server.servers:
+        yield
         return
     [listening] = server.servers
     address = listening.sockets[0].getsockname()[:2]
     server.servers = []
     listening.close()
-    await asyncio.sleep(seconds)
-    if not server.should_exit:
-        server.servers = [await _listen(server, address)]
+    try:
+        yield
+    finally:
+        if not server.should_exit:
+            server.servers = [await _listen(server, address)]
 
 
 async def _listen(server: uvicorn.Server, address: tuple[str, int]) -> asyncio.Server:

@@ -121,7 +121,7 @@ def test_latency_delays_the_work(client):
 
 def test_nobody_can_connect_for_a_while_and_connections_that_are_there_go_on(client, base_url):
     client.get("/do/a")
-    rule(client, times=1, path="/do/b", action={"kind": "refuse", "seconds": 0.5})
+    rule(client, times=1, path="/do/b", action={"kind": "refuse", "seconds": 2})
 
     with httpx.Client(base_url=base_url) as other:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -129,8 +129,8 @@ def test_nobody_can_connect_for_a_while_and_connections_that_are_there_go_on(cli
         with pytest.raises(httpx.ConnectError):
             other.post("/do/a")
         assert client.get("/do/a").status_code == 200
-        time.sleep(0.7)
-        assert other.post("/do/a").status_code == 200
+    with httpx.Client(base_url=base_url, transport=httpx.HTTPTransport(retries=8)) as patient:
+        assert patient.post("/do/a").status_code == 200
     assert WORK["done"] == 3
 
 
