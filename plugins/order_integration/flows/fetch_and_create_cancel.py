@@ -11,7 +11,7 @@ from order_integration.channels.commands import GetCancelledOrders
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import CancelOrderDto
 from order_integration.errors import Reason, RecordError
-from order_integration.flows import pushing
+from order_integration.flows import FETCH_ORDERS, pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing, items_of, pushed, set_apart
@@ -23,8 +23,6 @@ from order_integration.omnitron.orders import orders_by_pk
 from order_integration.staging import Ended, Places, key_digest
 
 LONGEST_CODE = 100  # characters of the channel's reason that a report quotes
-
-ORDERS = "fetch_orders"  # the flow that brings what is cancelled here
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -132,7 +130,7 @@ async def push(ctx: Pushing, rows: list[Row]) -> list[Outcome]:
         orders,
         units,
         known,
-        Places.of(ctx.staging, ctx.channel.name, ORDERS),
+        Places.of(ctx.staging, ctx.channel.name, FETCH_ORDERS),
     )
     # An item is to be read just before it is cancelled, not long before.
     slots = asyncio.Semaphore(ctx.channel.limits.in_flight)

@@ -28,7 +28,7 @@ from order_integration.omnitron.cancellation_requests import (
 from order_integration.omnitron.client import Omnitron, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions, Link
 from order_integration.omnitron.order_items import OrderItems
-from order_integration.staging import Begun, OwedLinks, Waiting, key_digest
+from order_integration.staging import OPEN, Begun, OwedLinks, Waiting, key_digest
 
 Row = dict[str, Any]
 Item = pushing.Item[CancellationRequestDto]
@@ -235,7 +235,7 @@ class _Desk:
         parked = Waiting.parked(self.ctx.staging, self.ctx.channel.name, FLOW).get(begun["key"])
         if begun["run"] == self._run or parked is None:  # its run is not settled yet, or never will be
             return datetime.fromisoformat(begun["first_try"]) > datetime.now(UTC) - LONGEST_RUN
-        return bool(parked["state"] == "open")
+        return bool(parked["state"] == OPEN)
 
     async def _create(self, item: Item, wanted: Wanted, begun: Row | None) -> Outcome:
         """Noted first. A lost answer is looked for at once, and again before the next try sends it once more.

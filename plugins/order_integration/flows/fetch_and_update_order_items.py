@@ -9,7 +9,7 @@ from typing import Any
 from order_integration.channels.commands import GetUpdatedOrderItems
 from order_integration.dto import ChannelUpdateOrderItemDto
 from order_integration.errors import Reason, RecordError
-from order_integration.flows import pushing
+from order_integration.flows import FETCH_ORDERS, pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing, items_of, latest, pushed, set_apart
@@ -22,8 +22,6 @@ from order_integration.staging import Places, Said, key_digest
 AT_ONCE = 16
 KIND = "orderitem"
 FLOW = "fetch_and_update_order_items"
-
-ORDERS = "fetch_orders"  # the flow that brings what is changed here
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -98,7 +96,7 @@ class _Desk:
         order = dto.order_remote_id
         if not order or self.orders.get(order):
             return False
-        return Places.of(self.ctx.staging, self.ctx.channel.name, ORDERS).was_cancelled_at_channel(order)
+        return Places.of(self.ctx.staging, self.ctx.channel.name, FETCH_ORDERS).was_cancelled_at_channel(order)
 
     async def _change(self, row: Row, dto: ChannelUpdateOrderItemDto, key: str) -> Row | None:
         """What the channel said is remembered of each item: another one of the id may not be linked, or changed yet."""

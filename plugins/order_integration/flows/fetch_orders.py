@@ -10,7 +10,7 @@ from order_integration.channels.commands import SLIPS, GetOrders, OrderState, Re
 from order_integration.channels.registry import ChannelConfig
 from order_integration.dto import ChannelCreateOrderDto
 from order_integration.errors import Reason, RecordError
-from order_integration.flows import pushing
+from order_integration.flows import FETCH_ORDERS, pushing
 from order_integration.flows.inbound import Inbound
 from order_integration.flows.outcomes import Outcome, Result
 from order_integration.flows.pushing import Pushing, items_of, pushed, set_apart, shown_again
@@ -185,7 +185,7 @@ async def _create(ctx: Pushing, orders: Orders, item: Item, known: _Known, as_of
 
 
 SPEC = Inbound(
-    name="fetch_orders",
+    name=FETCH_ORDERS,
     command=GetOrders,  # type: ignore[type-abstract]
     dto=ChannelCreateOrderDto,
     content_type="order",

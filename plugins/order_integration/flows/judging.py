@@ -18,10 +18,9 @@ from order_integration.omnitron.client import Memo, Omnitron, Row, id_of
 from order_integration.omnitron.integration_actions import IntegrationActions
 from order_integration.omnitron.order_items import OrderItems
 from order_integration.omnitron.orders import order_by_number
-from order_integration.staging import Ended, OwedLinks, Places, Staging
+from order_integration.staging import OPEN, Ended, OwedLinks, Places, Staging
 
 CANCELS, NEWS = "fetch_and_create_cancel", "fetch_and_update_order_items"
-OPEN = "open"
 MISSING = "missing"  # the reason of what is parked to be fetched
 # What a link says of the last job that its order was in.
 UNDER_WAY, FAILED = "processing", "error"

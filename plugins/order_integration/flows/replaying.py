@@ -13,10 +13,9 @@ from typing import Any
 
 from order_integration.errors import ConfigurationError
 from order_integration.flows import INBOUND
-from order_integration.staging import REPLAYED, Ended, Places, Staging, key_digest, moment_of
+from order_integration.staging import OPEN, REPLAYED, Ended, Places, Staging, key_digest, moment_of
 
 REPLAY = "replay"  # the reason of what is parked to be tried again
-OPEN = "open"
 QUARANTINE, PARKED = "quarantine", "parked"
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 from order_integration.channels.registry import load_channels
 from order_integration.errors import ConfigurationError
 from order_integration.flows import INBOUND, replaying
-from order_integration.flows.replaying import OPEN, PARKED, QUARANTINE, Entry, Search
+from order_integration.flows.replaying import PARKED, QUARANTINE, Entry, Search
 from order_integration.flows.showing import shown
 from order_integration.quarantine.printing import (
     DONE,
@@ -25,7 +25,7 @@ from order_integration.quarantine.printing import (
     say,
     table,
 )
-from order_integration.staging import REPLAYED, Places, Staging
+from order_integration.staging import OPEN, REPLAYED, Places, Staging
 
 LONGEST_TRIGGER = 180  # seconds that `airflow dags trigger` may take: it starts all of Airflow
 COLUMNS = {

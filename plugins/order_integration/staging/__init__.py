@@ -25,10 +25,11 @@ from order_integration.staging.alarms import Alarm, AlarmBook, AlarmKind
 from order_integration.staging.area import URL_VARIABLE, Folder, Staging, key_digest
 from order_integration.staging.notes import Begun, Fresh, OpenBatches, OwedLinks, Said
 from order_integration.staging.reports import ReportFiles
-from order_integration.staging.waiting import ASKED, REPLAYED, TOLD, Ended, Places, Waiting, moment_of
+from order_integration.staging.waiting import ASKED, OPEN, REPLAYED, TOLD, Ended, Places, Waiting, moment_of
 
 __all__ = [
     "ASKED",
+    "OPEN",
     "REPLAYED",
     "TOLD",
     "URL_VARIABLE",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from order_integration.exact_json import dumps, loads
 from order_integration.staging.area import Row, Staging, key_digest
 
+OPEN = "open"  # the state of an object that waits; else how it ended
 TOLD = "told"  # in an object that waits: its report is written
 TOLD_ON = "told_on"  # the same: the batch request that its report hangs on
 REPLAYED = "replayed"  # in an object of the quarantine: when and by whom it was parked for replay last
@@ -65,7 +66,7 @@ class Waiting:
         What a person resolved stays resolved for as long as its reason is the same.
         """
         known = self.get(key)
-        is_known = known is not None and known["state"] == "open"
+        is_known = known is not None and known["state"] == OPEN
         if known and self.other_reason_is_news:
             same = known.get("reason") == row.get("reason")
             is_known &= same
@@ -74,16 +75,16 @@ class Waiting:
                 self.staging.write(self._closed(key), dumps(seen).encode())
                 return seen
         since = {name: known[name] for name in KEPT if name in known} if known and is_known else {}
-        if known and known["state"] == "open" and REPLAYED in known:
+        if known and known["state"] == OPEN and REPLAYED in known:
             since[REPLAYED] = known[REPLAYED]
-        content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": "open", "last_seen": now}
+        content = {"first_seen": now, "first_run": run, **since, **row, "key": key, "state": OPEN, "last_seen": now}
         self.staging.write(self._path(key), dumps(content).encode())
         return content
 
     def ask(self, key: str, row: Row, *, run: str, now: str) -> None:
         """Have the next run try it. What is open already stays as it is, with its own reason and record."""
         known = self.get(key)
-        if known is None or known["state"] != "open":
+        if known is None or known["state"] != OPEN:
             self.put(key, {**row, ASKED: now}, run=run, now=now)
         else:
             self._note(key, {ASKED: now})
@@ -108,7 +109,7 @@ class Waiting:
 
     def _note(self, key: str, more: Row) -> None:
         known = self.get(key)
-        if known is not None and known["state"] == "open":
+        if known is not None and known["state"] == OPEN:
             self.staging.write(self._path(key), dumps({**known, **more}).encode())
 
     def close(self, key: str, state: str, *, now: str, read_at: str, **more: str) -> bool:
@@ -117,7 +118,7 @@ class Waiting:
         `read_at`: of what closes it. `more`: what else is to be known of it, a person's note, say.
         """
         known = self.get(key)
-        if known is None or known["state"] != "open" or moment_of(known) > read_at:
+        if known is None or known["state"] != OPEN or moment_of(known) > read_at:
             return False
         kept = {name: value for name, value in known.items() if name not in {"record", "dto"}}
         closed = {**kept, **more, "state": str(state), "closed": now, "read_at": read_at}
@@ -127,7 +128,7 @@ class Waiting:
 
     def open_keys(self) -> dict[str, Row]:
         """All that still wait, by key."""
-        return {row["key"]: row for row in self._all(self.folder) if row["state"] == "open"}
+        return {row["key"]: row for row in self._all(self.folder) if row["state"] == OPEN}
 
     def closed_rows(self) -> list[Row]:
         """What waits no longer, until `housekeeping` forgets it."""
@@ -174,7 +175,7 @@ class Places:
 
     def has_waited(self, key: str) -> bool:
         """Whether it waits, or does not any more because the channel had cancelled it meanwhile."""
-        return any(row["state"] in {"open", Ended.CANCELLED_AT_CHANNEL} for row in self._rows(key))
+        return any(row["state"] in {OPEN, Ended.CANCELLED_AT_CHANNEL} for row in self._rows(key))
 
     def was_cancelled_at_channel(self, key: str, since: str = "") -> bool:
         """Whether it waits no longer because the channel had cancelled it meanwhile, as was read after `since`."""
