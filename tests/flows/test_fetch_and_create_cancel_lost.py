@@ -38,7 +38,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.flows.cancelling"])
 LINE, OTHER = "1-1/1", "1-1/2"
 CANCEL, ITEMS = ("POST", "/cancel/$"), ("GET", "/order_items/$")
-LOST = {name: fault for name, fault in FAULTS.items() if fault}
+LOST = {name: fault for name, fault in FAULTS.items() if fault} | {"cut before the work": {"kind": "cut_before"}}
 
 
 @pytest.fixture
