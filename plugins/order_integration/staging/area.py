@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -111,11 +112,14 @@ class Staging:
         """Remove what a kill left half written, wherever it is: no other name of ours begins with a dot."""
         if not isinstance(self._fs, LocalFileSystem):  # type: ignore[attr-defined]
             return 0
-        drafts = [path for path in Path(self._root).rglob(".*") if path.is_file() and not path.is_symlink()]  # type: ignore[attr-defined]
-        old = [path for path in drafts if datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        removed = 0
+        for path in Path(self._root).rglob(".*"):  # type: ignore[attr-defined]
+            with suppress(FileNotFoundError):  # somebody has just given it its own name
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode) and datetime.fromtimestamp(found.st_mtime, UTC) < older_than:
+                    path.unlink()
+                    removed += 1
+        return removed
 
 
 def _zoned(moment: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -61,12 +62,12 @@ def _below(root: Path, name: str) -> Path:
 
 
 def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)  # the umask may have taken too much, or the file was there
+    # A name that nobody else takes: workers in containers of their own may have one pid, and write the same file.
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, 0o600)  # the umask may have taken too much
         file.write(content)
-    return draft
+    return Path(draft)
 
 
 def _own_below(folder: Path) -> None:
