@@ -127,6 +127,14 @@ def test_a_lock_that_another_one_holds_names_it(ask: Ask, back_office: BackOffic
     assert str(holder["pk"]) in str(caught.value)
 
 
+def test_locks_of_others_that_end_while_they_are_looked_for_are_in_nobody_s_way(
+    ask: Ask, back_office: BackOffice, link: Link
+) -> None:
+    back_office.fault("PATCH", "/batch_requests/", "status", status=406, body={"code": "locked"}, times=3)
+
+    assert status(back_office, ask(lambda o: whole(o, link))) == "done"
+
+
 def test_locks_of_other_content_types_and_channels_are_none_of_ours(
     ask: Ask, back_office: BackOffice, link: Link
 ) -> None:

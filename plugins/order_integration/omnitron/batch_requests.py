@@ -26,6 +26,7 @@ HOLDS_LOCK = (BatchStatus.COMMIT, BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOIN
 ENDED = frozenset({BatchStatus.DONE, BatchStatus.FAIL})
 # An asynchronous job that the channel has accepted: it may take hours, and only the channel knows how it ends.
 ACCEPTED_BY_CHANNEL = frozenset({BatchStatus.SENT_TO_REMOTE, BatchStatus.ONGOING})
+LOOKS = 5  # for what is in a commit's way: several short batch requests may take turns
 REMOTE_ID_LENGTH = 255  # characters of remote_batch_id, which holds a job's feed ids
 
 
@@ -93,7 +94,7 @@ class BatchRequests:
         Raises LockedError, naming the batch in the way, while another one is open.
         """
         body = {"content_type": content_type, "objects": [link.as_object() for link in links]}
-        for is_last in (False, True):
+        for left in reversed(range(LOOKS)):
             try:
                 return await self._patch(batch.pk, BatchStatus.COMMIT, **body)
             except RefusedError as error:
@@ -103,7 +104,7 @@ class BatchRequests:
                         raise LockedError(
                             "another batch request is open", batch=id_of(other), batch_status=other["status"]
                         ) from error
-                if is_last:  # before, the other one may have ended while we looked for it
+                if not left:  # before, the other one may have ended while we looked for it
                     raise
         return None
 
