@@ -12,15 +12,21 @@ Lines = list[tuple[str, int, list[str]]]
 
 def run(say: Callable[[str], None] | None = None) -> Lines:
     """Flow, how many cases were tried, and what differed. `say` is told what happens meanwhile."""
+    from sandbox.run.errors import RunError  # noqa: PLC0415
+    from sandbox.run.story import BrokenOffError  # noqa: PLC0415
     from tests.sweeps.scheduler.deployment import deployed  # noqa: PLC0415 - sets up nothing before it is asked to
     from tests.sweeps.scheduler.kinds import KINDS, PLAIN  # noqa: PLC0415
     from tests.sweeps.scheduler.sweep import Sweep, parts  # noqa: PLC0415
 
     with deployed([PLAIN, *KINDS], say or _silent, doors=["refused"]) as deployment:
         sweep = Sweep(list(parts(deployment.stands)), deployment.follower, say or _silent, deployment=deployment)
-        sweep.arrive()
-        sweep.go_on()
-    return [(flow, cases, sweep.differences.get(flow, [])) for flow, cases in sweep.cases.items()]
+        try:
+            sweep.arrive()
+            sweep.go_on()
+        except (RunError, BrokenOffError) as error:
+            sweep.broke_off(error)
+    flows = dict.fromkeys([*sweep.cases, *sweep.differences])
+    return [(flow, sweep.cases.get(flow, 0), sweep.differences.get(flow, [])) for flow in flows]
 
 
 def report(say: Callable[[str], None] | None = None) -> bool:

@@ -110,11 +110,13 @@ class Sweep(Story):
         self._judge(flows[0], done)
 
     def _green_at_last(self, done: Sequence[FlowRun]) -> Sequence[FlowRun]:
-        """What a person would do: nothing, but wait for the next run."""
+        """What a person would do: nothing, but wait for the next run, and for the sweeper's before it."""
         for _ in range(NEXT_RUNS):
             self.runs += done
             if not (red := [run.call for run in done if not run.is_green]):
                 break
+            if sweep := [Call(CHECK, call.channel) for call in red if call.flow == UPDATE]:
+                self.runs += self.follower.run(sweep, self._work)
             done = self.follower.run(red, self._work)
         return done
 
@@ -172,6 +174,10 @@ class Sweep(Story):
             for sentence in sorted(now - self._known.get(name, set())):
                 self._differs(flow, f"{name}: {sentence}")
             self._known[name] = now
+
+    def broke_off(self, why: Exception) -> None:
+        """What differs already is told nevertheless."""
+        self._differs(list(self.cases)[-1] if self.cases else FETCH, f"the story ends here: {why}")
 
     def _differs(self, flow: str, sentence: str) -> None:
         self.say(f"  DIFFERENCE in {flow}: {sentence}")
