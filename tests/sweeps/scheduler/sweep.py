@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sandbox.run import plan
-from sandbox.run.flow_run import Call, FlowRun
+from sandbox.run.flow_run import Call, FlowRun, counts
 from sandbox.run.picks import choose
 from sandbox.run.plan import Channel
 from sandbox.run.rest import Json
@@ -113,11 +113,12 @@ class Sweep(Story):
         """What a person would do: nothing, but wait for the next run, and for the sweeper's before it."""
         for _ in range(NEXT_RUNS):
             self.runs += done
-            if not (red := [run.call for run in done if not run.is_green]):
+            if not (left := [run.call for run in done if not run.is_green or counts(run.row).get("failed")]):
                 break
-            if sweep := [Call(CHECK, call.channel) for call in red if call.flow == UPDATE]:
+            if sweep := [Call(CHECK, call.channel) for call in left if call.flow == UPDATE]:
+                super()._work({call.dag_id for call in left})  # meanwhile the channel goes on with what it has
                 self.runs += self.follower.run(sweep, self._work)
-            done = self.follower.run(red, self._work)
+            done = self.follower.run(left, self._work)
         return done
 
     def _work(self, waiting: Waiting) -> None:
