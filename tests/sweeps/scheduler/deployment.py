@@ -29,6 +29,9 @@ from sandbox.run.story import FLOWS, SETTINGS
 from tests.sweeps.scheduler.stand import Stand, standing
 
 SLOTS = 8  # many wait for a server that does not answer
+# A scheduler that is killed alone leaves its transaction, with locks on the runs, to its LocalExecutor's workers, who
+# keep the connection open: PostgreSQL has to end it (docs/operations.md).
+IDLE = "15s"
 SOON = "15"  # seconds after which a task or a triggerer that is silent counts as dead
 QUICK = {
     "CORE__PARALLELISM": str(SLOTS),
@@ -197,7 +200,8 @@ def _postgres(home: Path, secrets: Secrets) -> Iterator[str]:
     postgres.create(secrets.api_secret)
     try:
         postgres.start(secrets.api_secret)
-        yield postgres.url(secrets.api_secret).replace("postgres://", "postgresql+psycopg://")
+        url = postgres.url(secrets.api_secret).replace("postgres://", "postgresql+psycopg://")
+        yield f"{url}?options={quote(f'-c idle_in_transaction_session_timeout={IDLE}')}"
     finally:
         postgres.daemon.stop()
         shutil.rmtree(postgres.folder, ignore_errors=True)
