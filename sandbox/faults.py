@@ -243,8 +243,10 @@ class FaultMiddleware:
                 await _truncate(await self._work(scope, receive), scope, receive, send)
 
     async def _late(self, action: dict[str, Any], asgi: tuple[MutableMapping[str, Any], Receive, Send]) -> None:
-        """Works late, or with `done_first` answers late."""
+        """Works late, or with `done_first` answers late; with `goes_on` it works though its caller has left."""
         scope, receive, send = asgi
+        if action.get("goes_on"):
+            receive = await _heard(receive)
         if not action.get("done_first"):
             await asyncio.sleep(action["seconds"])
             await self.app(scope, receive, send)
@@ -282,6 +284,18 @@ async def _cut(scope: Scope, receive: Receive) -> None:
     _transport(scope).abort()
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _heard(receive: Receive) -> Receive:
+    """The whole body, told again: who reads it later hears nothing of a caller who has left meanwhile."""
+    messages = deque([await receive()])
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again
 
 
 async def _truncate(messages: list[Message], scope: Scope, receive: Receive, send: Send) -> None:

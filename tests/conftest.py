@@ -62,7 +62,7 @@ class BackOffice(httpx.Client):
     def fault(self, method: str, path: str, kind: str, **rule: Any) -> None:
         action = {
             "kind": kind,
-            **{name: rule.pop(name) for name in ("status", "body", "headers", "seconds") if name in rule},
+            **{name: rule.pop(name) for name in ("status", "body", "headers", "seconds", "goes_on") if name in rule},
         }
         body = {"method": method, "path": path, "times": 1, **rule, "action": action}
         self.post("/admin/faults", json=body).raise_for_status()

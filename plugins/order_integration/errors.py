@@ -85,7 +85,13 @@ class RetriableError(IntegrationError):
 
 
 class UnknownOutcomeError(RetriableError):
-    """A write was sent, but whether it was carried out is not known."""
+    """A write was sent, but whether it was carried out is not known. `timed_out`: the server may still be at it."""
+
+    def __init__(
+        self, sentence: str, *, retry_after: float | None = None, timed_out: bool = False, **ids: object
+    ) -> None:
+        super().__init__(sentence, retry_after=retry_after, **ids)
+        self.timed_out = timed_out
 
 
 class UnfinishedError(RetriableError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import unquote
 
 import aiohttp
@@ -217,7 +217,8 @@ class HttpSession:
                 raise RetriableError(sentence, method=method, path=path) from None
             except (aiohttp.ClientError, TimeoutError) as error:
                 sentence = f"the answer was lost: {type(error).__name__}"
-                raise UnknownOutcomeError(sentence, method=method, path=path) from None
+                is_late = isinstance(error, TimeoutError)
+                raise UnknownOutcomeError(sentence, timed_out=is_late, method=method, path=path) from None
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, unpacked; no server may fill the memory of a task."""
@@ -237,7 +238,8 @@ class HttpSession:
         )
 
     def _understood(self, method: str, path: str, response: aiohttp.ClientResponse, text: bytes) -> Json:
-        status, ids = response.status, {"method": method, "path": path}
+        status = response.status
+        ids: dict[str, Any] = {"method": method, "path": path}
         match meaning_of(status):
             case Meaning.DONE:
                 return _parsed(text, method, path)

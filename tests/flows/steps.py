@@ -104,7 +104,8 @@ class Steps:
     @asynccontextmanager
     async def omnitron(self, **own: Any) -> Any:
         address = f"{self.url}/api/v1/"
-        limits = Limits(in_flight=16, requests_per_second=10_000, first_wait=0.01, timeout=own.pop("timeout", 10.0))
+        timeout = own.pop("timeout", min(10.0, self.channel.limits.timeout.total_seconds()))
+        limits = Limits(in_flight=16, requests_per_second=10_000, first_wait=0.01, timeout=timeout)
         token = SharedToken(address, own.pop("user", USER), own.pop("password", PASSWORD), self.home / "state")
         async with Hasty(address, token, limits) as http:
             http.before = self.before

@@ -37,6 +37,7 @@ __all__ = ["fork_server"]
 
 WORDS = "Ayşe'nin kolu kısa geldi"
 POST = ("POST", "/cancellation_requests/$")
+TIMEOUT = timedelta(seconds=1)
 UNITS = ["1-1/1", "1-1/2", "1-1/3"]
 
 
@@ -458,6 +459,18 @@ def test_a_request_whose_answer_was_lost_is_found_and_not_made_again(
     [(remote_id, pk)] = linked(back_office)
     assert (remote_id, pk) == ("R", back_office.rows("cancellation_requests")[-1]["id"])
     assert begun(steps).all() == []
+
+
+def test_a_server_that_is_still_at_it_is_given_time_before_the_request_is_looked_for(
+    steps: Steps, back_office: BackOffice
+) -> None:
+    limits = steps.channel.limits.model_copy(update={"timeout": TIMEOUT})
+    hasty = replace(steps, channel=steps.channel.model_copy(update={"limits": limits}))
+    asked(request("R", UNITS[0]))
+    back_office.fault(*POST, "latency", seconds=1.5 * TIMEOUT.total_seconds(), goes_on=True)
+
+    assert results(hasty.run()) == {"created": 1}
+    assert is_whole(back_office, steps, UNITS[0])
 
 
 def test_a_request_whose_answer_was_lost_is_found_though_its_words_have_changed(

@@ -1,5 +1,6 @@
 """Flow 6: what shoppers ask the channel to cancel, or to take back, becomes a cancellation request of each unit."""
 
+import asyncio
 import logging
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
@@ -240,7 +241,7 @@ class _Desk:
     async def _create(self, item: Item, wanted: Wanted, begun: Row | None) -> Outcome:
         """Noted first. A lost answer is looked for at once, and again before the next try sends it once more.
 
-        In between a slow server, which may still be at it, has time to end.
+        A slow server, which may still be at it, has as long again as an answer may take.
         """
         note = self.begun.begin(
             item.key,
@@ -253,7 +254,9 @@ class _Desk:
         version = MODIFIED
         try:
             row = await self.requests.create(wanted, item.dto.remote_id)
-        except UnknownOutcomeError:
+        except UnknownOutcomeError as error:
+            if error.timed_out:
+                await asyncio.sleep(self.ctx.channel.limits.timeout.total_seconds())
             found = await self._found_again(note)
             if found is None:
                 raise
