@@ -43,7 +43,8 @@ def differences(servers: Servers, expected: Expected, flows: Mapping[str, Deploy
     there = facts_marketplace.read(servers.marketplace_database, REASONS)
     here = facts_omnitron.read(servers.omnitron_database, CHANNEL)
     gone = _gone(flows[ORDERS], there, here)
-    expected = replace(expected, orders=[order for order in expected.orders if order.key not in gone])
+    bad = {key: reason for key, reason in expected.quarantined.items() if key not in gone}
+    expected = replace(expected, orders=[one for one in expected.orders if one.key not in gone], quarantined=bad)
     return [
         *compare.differences(servers.omnitron_database, CHANNEL, expected),
         *_both_sides(there, here, expected, gone),
@@ -68,8 +69,14 @@ async def reconciled(flow: Deployment, since: datetime, counts: Counter[str]) ->
     return [f"reconciliation: {one.as_row()}" for one in found.of(*DIFFERENCES)]
 
 
+def cancelled_meanwhile(servers: Servers, orders: Deployment) -> set[str]:
+    """Orders that the channel cancelled while they waited, bad ones, too: their cancels wait for nothing."""
+    there = facts_marketplace.read(servers.marketplace_database, REASONS)
+    return _gone(orders, there, facts_omnitron.read(servers.omnitron_database, CHANNEL))
+
+
 def _gone(orders: Deployment, there: Facts, here: Facts) -> set[str]:
-    """Orders that the channel cancelled while they were parked: nothing was left to create."""
+    """Orders that the channel cancelled while they waited: nothing was left to create."""
     places = Places.of(orders.staging, orders.channel.name, ORDERS)
     cancelled = {key for key, order in there.orders.items() if order.is_cancelled} - set(here.orders)
     return {key for key in cancelled if places.was_cancelled_at_channel(key)}
