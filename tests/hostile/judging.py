@@ -35,6 +35,10 @@ SAME_REPORT = """
     GROUP BY error_code HAVING count(*) > 1"""
 # Their creation was not answered: empty, without a lock, and nobody's.
 NOBODYS = "SELECT pk FROM batch_requests WHERE channel = ? AND status = 'initialized' AND content_type IS NULL"
+# Bad ones as well, which no facts are read of.
+CANCELLED = """
+    SELECT order_id FROM orders
+    WHERE state = 'CANCELLED' AND row_id IN (SELECT MAX(row_id) FROM orders GROUP BY order_id)"""
 OLD_NEWS = "SELECT extra_field FROM orders WHERE channel = ? AND notes = ?"
 
 
@@ -42,7 +46,7 @@ def differences(servers: Servers, expected: Expected, flows: Mapping[str, Deploy
     """A sentence each; nothing when Omnitron has what the channel has, and all that is bad waits with its reason."""
     there = facts_marketplace.read(servers.marketplace_database, REASONS)
     here = facts_omnitron.read(servers.omnitron_database, CHANNEL)
-    gone = _gone(flows[ORDERS], there, here)
+    gone = cancelled_meanwhile(servers, flows[ORDERS]) - set(here.orders)
     bad = {key: reason for key, reason in expected.quarantined.items() if key not in gone}
     expected = replace(expected, orders=[one for one in expected.orders if one.key not in gone], quarantined=bad)
     return [
@@ -70,15 +74,10 @@ async def reconciled(flow: Deployment, since: datetime, counts: Counter[str]) ->
 
 
 def cancelled_meanwhile(servers: Servers, orders: Deployment) -> set[str]:
-    """Orders that the channel cancelled while they waited, bad ones, too: their cancels wait for nothing."""
-    there = facts_marketplace.read(servers.marketplace_database, REASONS)
-    return _gone(orders, there, facts_omnitron.read(servers.omnitron_database, CHANNEL))
-
-
-def _gone(orders: Deployment, there: Facts, here: Facts) -> set[str]:
-    """Orders that the channel cancelled while they waited: nothing was left to create."""
+    """Orders that the channel cancelled while they waited, bad ones, too: nothing is left to create, or to cancel."""
     places = Places.of(orders.staging, orders.channel.name, ORDERS)
-    cancelled = {key for key, order in there.orders.items() if order.is_cancelled} - set(here.orders)
+    with closing(sqlite3.connect(servers.marketplace_database)) as marketplace:
+        cancelled = [str(key) for (key,) in marketplace.execute(CANCELLED)]
     return {key for key in cancelled if places.was_cancelled_at_channel(key)}
 
 
